@@ -1,0 +1,206 @@
+"""Everything the engine uses of the Pulumi SDK's insides, in one file, with a canary test (tests/engine/test_sdk.py).
+
+The SDK talks to an engine through two objects, the monitor and the engine; under the Pulumi CLI they are gRPC stubs,
+here they are plain Python objects with the same methods. Written against pulumi 3.272.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import base64
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from typing import Any
+
+import dill
+from google.protobuf import empty_pb2, struct_pb2
+from pulumi.dynamic import Config, ConfigureRequest, ResourceProvider
+from pulumi.output import Unknown as SdkUnknown
+from pulumi.runtime import config, settings
+from pulumi.runtime._serialization import _deserialize
+from pulumi.runtime.proto import engine_pb2, resource_pb2
+from pulumi.runtime.stack import run_in_stack
+
+from engine.errors import EngineError
+from engine.values import (
+    PROVIDER,
+    RESOURCE_SIGNATURE,
+    SECRET_SIGNATURE,
+    SIGNATURE,
+    UNKNOWN,
+    UNKNOWN_TEXT,
+    Properties,
+    Secret,
+)
+
+EMPTY = empty_pb2.Empty()
+RegisterRequest = resource_pb2.RegisterResourceRequest
+RegisterResponse = resource_pb2.RegisterResourceResponse
+FAILED = resource_pb2.Result.FAIL
+SEVERITIES = {engine_pb2.INFO: "info", engine_pb2.WARNING: "warning", engine_pb2.ERROR: "error"}
+
+# What the engine does not do is announced all the same, because the SDK would otherwise answer "The Pulumi CLI does not
+# support …, please update"; the monitor refuses it by its own name.
+FEATURES = resource_pb2.DeploymentInfo(
+    supportedFeatures=[
+        number
+        for name, number in resource_pb2.ResourceMonitorFeature.items()
+        if not name.endswith(("OUTPUT_VALUES", "BYTE_STRING", "INVOKE_DEPENDS_ON"))
+    ]
+)
+
+
+def run(
+    entry: Callable[[], None],
+    *,
+    monitor: Any,
+    log: Any,
+    project: str,
+    stack: str,
+    folder: Path,
+    settings_values: Mapping[str, str],
+    secret_keys: frozenset[str],
+    dry_run: bool,
+    threads: int,
+    on_break: Callable[[], None] | None = None,
+) -> None:
+    """Run `entry` as a Pulumi program against `monitor`. Each run has its own context: nothing of it stays behind."""
+
+    async def main() -> None:
+        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="register"))
+        settings.reset_options()
+        settings.configure(
+            settings.Settings(
+                project=project,
+                stack=stack,
+                monitor=monitor,
+                engine=log,
+                parallel=threads,
+                dry_run=dry_run,
+                organization="organization",
+                root_directory=str(folder),
+            )
+        )
+        config.set_all_config(dict(settings_values), sorted(secret_keys))
+        try:
+            await run_in_stack(entry)  # type: ignore[arg-type]
+        except BaseException:
+            # Told now, not when the threads have come to rest: an interrupted run starts nothing more.
+            if on_break is not None:
+                on_break()
+            raise
+
+    asyncio.run(main())
+
+
+def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:
+    """Properties as they came over the wire."""
+    return {key: _from_value(value) for key, value in struct.fields.items()}
+
+
+def _from_value(value: struct_pb2.Value) -> Any:
+    kind = value.WhichOneof("kind")
+    if kind == "string_value":
+        text = value.string_value
+        return UNKNOWN if text == UNKNOWN_TEXT else text
+    if kind == "struct_value":
+        fields = value.struct_value.fields
+        if SIGNATURE in fields and fields[SIGNATURE].string_value == SECRET_SIGNATURE:
+            return Secret(_from_value(fields["value"]))
+        return {key: _from_value(item) for key, item in fields.items()}
+    if kind == "number_value":
+        number = value.number_value
+        return int(number) if number.is_integer() else number
+    if kind == "bool_value":
+        return value.bool_value
+    if kind == "list_value":
+        return [_from_value(item) for item in value.list_value.values]
+    return None
+
+
+def to_struct(properties: Properties) -> struct_pb2.Struct:
+    """Properties in the form of the wire."""
+    struct = struct_pb2.Struct()
+    for key, value in properties.items():
+        _fill(struct.fields[key], value)
+    return struct
+
+
+def _fill(target: struct_pb2.Value, value: Any) -> None:
+    if isinstance(value, str):
+        target.string_value = value
+    elif isinstance(value, bool):
+        target.bool_value = value
+    elif isinstance(value, int | float):
+        target.number_value = value
+    elif isinstance(value, dict):
+        target.struct_value.SetInParent()
+        for key, item in value.items():
+            _fill(target.struct_value.fields[key], item)
+    elif isinstance(value, list):
+        target.list_value.SetInParent()
+        for item in value:
+            _fill(target.list_value.values.add(), item)
+    elif isinstance(value, Secret):
+        fields = target.struct_value.fields
+        fields[SIGNATURE].string_value = SECRET_SIGNATURE
+        _fill(fields["value"], value.value)
+    elif value is UNKNOWN:
+        target.string_value = UNKNOWN_TEXT
+    else:
+        target.null_value = struct_pb2.NULL_VALUE
+
+
+def to_provider(value: Any) -> Any:
+    """A value as Pulumi hands it to a dynamic provider (pulumi/dynamic/__main__.py).
+
+    That is: no marks of secrets, every number a float (protobuf knows no other), no keys without a value, a resource
+    as its id.
+    """
+    if isinstance(value, str | bool):
+        return value
+    if isinstance(value, dict):
+        if value.get(SIGNATURE) == RESOURCE_SIGNATURE:
+            return to_provider(value.get("id", value["urn"])) or SdkUnknown()
+        if SIGNATURE in value:
+            raise EngineError("assets and archives: the embedded engine does not support these")
+        return {key: to_provider(item) for key, item in value.items() if item is not None}
+    if isinstance(value, int | float):
+        return float(value)
+    if isinstance(value, list):
+        return [to_provider(item) for item in value]
+    if isinstance(value, Secret):
+        return to_provider(value.value)
+    return SdkUnknown() if value is UNKNOWN else None
+
+
+def from_provider(value: Any, where: str) -> Any:
+    """A value that a dynamic provider returned."""
+    if value is None or isinstance(value, str | bool):
+        return value
+    if isinstance(value, float):
+        return int(value) if value.is_integer() else value
+    if isinstance(value, int):
+        return value
+    if isinstance(value, Mapping):
+        return {
+            str(key): from_provider(item, f"{where}.{key}" if where else str(key))
+            for key, item in value.items()
+            if item is not None
+        }
+    if isinstance(value, list | tuple):
+        return [from_provider(item, f"{where}[{index}]") for index, item in enumerate(value)]
+    if isinstance(value, SdkUnknown):
+        return UNKNOWN
+    raise TypeError(f"the provider returned `{where}` as {type(value).__name__}, which no state can hold")
+
+
+def load_provider(properties: Properties, project: str, settings_values: Mapping[str, str]) -> ResourceProvider:
+    """The provider that a dynamic resource carries in its inputs and outputs, configured."""
+    text = properties[PROVIDER]
+    pickled = base64.b64decode(text.value if isinstance(text, Secret) else text)
+    # dill is how the SDK stores a dynamic provider; the text comes from this program or from the stack's own state.
+    provider: ResourceProvider = _deserialize(lambda: dill.loads(pickled))  # noqa: S301
+    provider.configure(ConfigureRequest(config=Config(raw_config=dict(settings_values), project_name=project)))
+    return provider

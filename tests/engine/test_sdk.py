@@ -1,0 +1,60 @@
+"""A canary: the inside names of the SDK that the engine leans on. When one of these fails, read engine/sdk.py first."""
+
+import inspect
+
+from pulumi.dynamic import Config, ConfigureRequest
+from pulumi.dynamic import dynamic as dynamic_module
+from pulumi.runtime import config, rpc, settings, stack
+from pulumi.runtime.proto import resource_pb2
+
+from engine import sdk, values
+
+
+def test_constants_of_the_wire() -> None:
+    assert rpc._special_sig_key == values.SIGNATURE
+    assert rpc._special_secret_sig == values.SECRET_SIGNATURE
+    assert rpc._special_resource_sig == values.RESOURCE_SIGNATURE
+    assert values.UNKNOWN_TEXT == rpc.UNKNOWN
+    assert values.PROVIDER == dynamic_module.PROVIDER_KEY
+
+
+def test_names_and_signatures() -> None:
+    assert inspect.iscoroutinefunction(stack.run_in_stack)
+    assert {"project", "stack", "monitor", "engine", "dry_run"} <= set(inspect.signature(settings.Settings).parameters)
+    assert callable(settings.reset_options)
+    assert callable(config.set_all_config)
+    assert set(inspect.signature(Config).parameters) == {"raw_config", "project_name"}
+    assert set(inspect.signature(ConfigureRequest).parameters) == {"config"}
+
+
+def test_fields_of_a_registration_that_decide_something() -> None:
+    fields = resource_pb2.RegisterResourceRequest.DESCRIPTOR.fields_by_name
+    for name in ("protect", "retainOnDelete", "replacement_trigger"):
+        assert fields[name].has_presence
+    known = {
+        *("type", "name", "parent", "custom", "object", "protect", "dependencies", "provider", "propertyDependencies"),
+        *("deleteBeforeReplace", "deleteBeforeReplaceDefined", "ignoreChanges", "additionalSecretOutputs", "aliases"),
+        *("importId", "customTimeouts", "replaceOnChanges", "retainOnDelete", "deletedWith", "replace_with", "hooks"),
+        *("replacement_trigger", "transforms", "state_migrations", "hideDiffs", "envVarMappings", "remote"),
+    }
+    # What has no bearing on dynamic resources: versions and plug-ins, where the program stood, what the SDK can take.
+    idle = {
+        *("version", "pluginDownloadURL", "pluginChecksums", "packageRef", "providers", "aliasURNs", "aliasSpecs"),
+        *(
+            "acceptSecrets",
+            "acceptResources",
+            "accepts_byte_string",
+            "supportsPartialValues",
+            "supportsResultReporting",
+        ),
+        *("sourcePosition", "stackTrace", "parentStackTraceHandle", "snippetId"),
+    }
+    assert set(fields) == known | idle, "the SDK has a new field: honour it or refuse it in engine/monitor.py"
+
+
+def test_what_the_engine_cannot_take_is_not_announced() -> None:
+    announced = set(sdk.FEATURES.supportedFeatures)
+    assert resource_pb2.RESOURCE_MONITOR_FEATURE_SECRETS in announced
+    assert resource_pb2.RESOURCE_MONITOR_FEATURE_TRANSFORMS in announced
+    assert resource_pb2.RESOURCE_MONITOR_FEATURE_OUTPUT_VALUES not in announced
+    assert resource_pb2.RESOURCE_MONITOR_FEATURE_BYTE_STRING not in announced
