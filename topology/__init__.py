@@ -1,0 +1,56 @@
+"""Pure planning: settings in, a topology out. Nothing here knows Pulumi or a cloud's SDK."""
+
+from topology.errors import Refusal, SettingsError
+from topology.ladder import LADDER, Rung, table_markdown
+from topology.model import (
+    Durability,
+    EntryPlan,
+    LinkPlan,
+    LocalPlan,
+    MemberPlan,
+    Objectives,
+    PartitionPlan,
+    Phase,
+    RegionFacts,
+    RegionPlan,
+    Serving,
+    Target,
+    Topology,
+    ZonePlan,
+)
+from topology.plan import plan
+from topology.schema import Settings
+from topology.settings import load
+from topology.summary import Summary, from_summary, to_summary
+from topology.transitions import Step, check, steps
+
+__all__ = [
+    "LADDER",
+    "Durability",
+    "EntryPlan",
+    "LinkPlan",
+    "LocalPlan",
+    "MemberPlan",
+    "Objectives",
+    "PartitionPlan",
+    "Phase",
+    "Refusal",
+    "RegionFacts",
+    "RegionPlan",
+    "Rung",
+    "Serving",
+    "Settings",
+    "SettingsError",
+    "Step",
+    "Summary",
+    "Target",
+    "Topology",
+    "ZonePlan",
+    "check",
+    "from_summary",
+    "load",
+    "plan",
+    "steps",
+    "table_markdown",
+    "to_summary",
+]

@@ -1,0 +1,245 @@
+"""Faults that lie between settings: what one key says and another does not bear out.
+
+A check runs when every key that it looks at is sound, so that one fault hides as few others as possible.
+"""
+
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+from ipaddress import IPv4Network
+
+from topology.addressing import (
+    LARGEST,
+    REGION_PREFIX,
+    SMALLEST,
+    ZONES,
+    capacity,
+    is_private,
+    overlaps,
+    range_of_slot,
+)
+from topology.catalogue import SLOTS, catalogue, jurisdictions
+from topology.nearest import nearest
+from topology.schema import RegionSetting, ResidencySetting, Settings
+
+REFUSED_MODELS = {
+    "last-writer-wins": "It drops one of two acknowledged writes without telling anyone.",
+    "consensus": "It needs another database than PostgreSQL, and every write would wait for another region.",
+}
+
+
+def sentence(*parts: str) -> str:
+    return " ".join(part for part in parts if part)
+
+
+def repeated(values: Sequence[object]) -> list[object]:
+    return [value for value, count in Counter(values).items() if count > 1]
+
+
+def slot_of(settings: Settings, region: RegionSetting) -> int:
+    return region.slot if region.slot is not None else catalogue(settings.target)[region.name].slot
+
+
+def ranges(settings: Settings) -> dict[str, IPv4Network]:
+    """The range of every planned region, by name; regions whose range cannot be told are left out."""
+    supernet, known = settings.network.supernet, catalogue(settings.target)
+    found: dict[str, IPv4Network] = {}
+    for region in settings.regions:
+        if region.cidr is not None:
+            found[region.name] = region.cidr
+        elif region.name in known and slot_of(settings, region) < capacity(supernet):
+            found[region.name] = range_of_slot(supernet, slot_of(settings, region))
+    return found
+
+
+def check_regions(settings: Settings) -> Iterator[str]:
+    known = catalogue(settings.target)
+    for position, region in enumerate(settings.regions):
+        path = f"regions[{position}]"
+        if region.name not in known:
+            yield sentence(
+                f'{path}.name: "{region.name}" is not a region of the target {settings.target}.',
+                nearest(region.name, known),
+                f"Allowed: {', '.join(known)}.",
+            )
+            continue
+        zones = known[region.name].zones[:ZONES]
+        for zone in region.zones or ():
+            if zone not in zones:
+                yield sentence(
+                    f'{path}.zones: "{zone}" is not a zone of {region.name}.',
+                    nearest(zone, zones),
+                    f"Allowed: {', '.join(zones)}.",
+                )
+        for zone in repeated(region.zones or ()):
+            yield f'{path}.zones: "{zone}" is listed twice. Remove one.'
+        if region.slot is not None and region.slot >= SLOTS[settings.target]:
+            yield (
+                f"{path}.slot: {region.slot} is not allowed. "
+                f"Allowed on the target {settings.target}: 0 to {SLOTS[settings.target] - 1}."
+            )
+    for name in repeated([region.name for region in settings.regions]):
+        yield f'regions: "{name}" is listed twice. Remove one.'
+    slots = {region.name: slot_of(settings, region) for region in settings.regions if region.name in known}
+    for slot in repeated(list(slots.values())):
+        names = " and ".join(name for name, own in slots.items() if own == slot)
+        yield (
+            f"regions: {names} have the same slot, {slot}. A slot belongs to one region for ever: "
+            f"give a `slot` of its own to the one that is not deployed yet."
+        )
+
+
+def check_addresses(settings: Settings) -> Iterator[str]:
+    supernet, known = settings.network.supernet, catalogue(settings.target)
+    if supernet.prefixlen > REGION_PREFIX:
+        yield (
+            f"network.supernet: {supernet} is too small. Allowed: /{REGION_PREFIX} or larger, "
+            f"because each region takes a /{REGION_PREFIX}."
+        )
+    if not is_private(supernet):
+        yield (
+            f"network.supernet: {supernet} is not private. "
+            f"Allowed: a range inside 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or 100.64.0.0/10."
+        )
+    for position, region in enumerate(settings.regions):
+        path = f"regions[{position}]"
+        if region.cidr is not None:
+            if not LARGEST <= region.cidr.prefixlen <= SMALLEST:
+                size = "large" if region.cidr.prefixlen < LARGEST else "small"
+                yield f"{path}.cidr: {region.cidr} is too {size}. Allowed: /{LARGEST} to /{SMALLEST}."
+            if not is_private(region.cidr):
+                yield (
+                    f"{path}.cidr: {region.cidr} is not private. "
+                    f"Allowed: a range inside 10.0.0.0/8, 172.16.0.0/12, 192.168.0.0/16 or 100.64.0.0/10."
+                )
+        elif region.name in known and supernet.prefixlen <= REGION_PREFIX:
+            slot, room = slot_of(settings, region), capacity(supernet)
+            if slot >= room:
+                yield (
+                    f"{path}: {supernet} has room for the slots 0 to {room - 1}, and {region.name} has slot {slot}. "
+                    f"Give it a free `slot` below {room}, or a larger `network.supernet`."
+                )
+    if not repeated([region.name for region in settings.regions]):
+        known_slots = [slot_of(settings, region) for region in settings.regions if region.name in known]
+        if not repeated(known_slots):  # the same slot is one fault, and is said once
+            yield from overlaps(ranges(settings))
+
+
+def check_home(settings: Settings) -> Iterator[str]:
+    names = [region.name for region in settings.regions]
+    if settings.home is not None and settings.home not in names:
+        yield sentence(
+            f'home: "{settings.home}" is not among the regions.',
+            nearest(settings.home, names),
+            f"Allowed: {', '.join(names)}.",
+        )
+
+
+def check_partitions(settings: Settings) -> Iterator[str]:
+    names = [region.name for region in settings.regions]
+    for position, partition in enumerate(settings.partitions):
+        path = f"partitions[{position}]"
+        if partition.name == "main":
+            yield (
+                f"{path}.name: main is always there and is not listed. "
+                f"Write its residency under the top-level key `residency`."
+            )
+        if partition.origin not in names:
+            yield sentence(
+                f'{path}.origin: "{partition.origin}" is not among the regions.',
+                nearest(partition.origin, names),
+                f"Allowed: {', '.join(names)}.",
+            )
+    for name in repeated([partition.name for partition in settings.partitions]):
+        yield f'partitions: "{name}" is listed twice. Remove one.'
+    for slot in repeated([partition.slot for partition in settings.partitions]):
+        yield f"partitions: two have the slot {slot}. Give each its own, 1 to 15."
+    for place in repeated([place for partition in settings.partitions for place in partition.serves]):
+        yield f'partitions: "{place}" is served twice. Each place belongs to one partition.'
+
+
+def check_places(path: str, residency: ResidencySetting) -> Iterator[str]:
+    for key, places in (("primary", residency.primary), ("copies", residency.copies)):
+        for place in places or ():
+            if place not in jurisdictions():
+                yield (
+                    f'{path}.{key}: no region of any target lies in "{place}". '
+                    f"Allowed: {', '.join(sorted(jurisdictions()))}."
+                )
+
+
+def check_residency(settings: Settings) -> Iterator[str]:
+    yield from check_places("residency", settings.residency)
+
+
+def check_partition_residency(settings: Settings) -> Iterator[str]:
+    for position, partition in enumerate(settings.partitions):
+        yield from check_places(f"partitions[{position}].residency", partition.residency)
+
+
+def check_conflicts(settings: Settings) -> Iterator[str]:
+    model = settings.conflicts.model
+    if model not in (None, "home-partition"):
+        yield sentence(
+            f'conflicts.model: "{model}" is not supported.',
+            REFUSED_MODELS.get(model, nearest(model, ["home-partition"])),
+            "Allowed: home-partition, where each customer's data has one writer.",
+        )
+
+
+def check_target(settings: Settings) -> Iterator[str]:
+    if settings.target == "local":
+        if settings.hostname is not None:
+            yield (
+                f'hostname: "{settings.hostname}" is not allowed on the target local, '
+                f"whose entry is an address of this machine. Leave it out."
+            )
+    elif settings.hostname is None:
+        yield (
+            f"hostname: is missing. The target {settings.target} needs the DNS name that users call, from phase 1 on, "
+            f"because it never changes afterwards. Write one that you can delegate, such as api.example.com."
+        )
+
+
+def check_local(settings: Settings) -> Iterator[str]:
+    if settings.target != "local":
+        for key in sorted(settings.local.model_fields_set):
+            yield f"local.{key}: means nothing on the target {settings.target}. Leave it out."
+
+
+def check_retire(settings: Settings) -> Iterator[str]:
+    known = catalogue(settings.target)
+    for name in settings.retire:
+        if name not in known:
+            yield sentence(
+                f'retire: "{name}" is not a region of the target {settings.target}.',
+                nearest(name, known),
+                f"Allowed: {', '.join(known)}.",
+            )
+        if name == settings.home_region:
+            yield f'retire: "{name}" is the home region, which a stack cannot give up. Take it out of the list.'
+
+
+@dataclass(frozen=True)
+class Check:
+    looks_at: frozenset[str]
+    find: Callable[[Settings], Iterator[str]]
+
+
+CHECKS = (
+    Check(frozenset({"target", "regions"}), check_regions),
+    Check(frozenset({"target", "regions", "network"}), check_addresses),
+    Check(frozenset({"regions", "home"}), check_home),
+    Check(frozenset({"regions", "partitions"}), check_partitions),
+    Check(frozenset({"residency"}), check_residency),
+    Check(frozenset({"partitions"}), check_partition_residency),
+    Check(frozenset({"conflicts"}), check_conflicts),
+    Check(frozenset({"target", "hostname"}), check_target),
+    Check(frozenset({"target", "local"}), check_local),
+    Check(frozenset({"target", "retire", "regions", "home"}), check_retire),
+)
+
+
+def cross_checks(settings: Settings, unsound: frozenset[str]) -> list[str]:
+    """Every fault between the settings, leaving out the checks that look at an unsound key."""
+    return [problem for check in CHECKS if not check.looks_at & unsound for problem in check.find(settings)]

@@ -1,0 +1,168 @@
+"""A topology as a stack's output keeps it: small, plain JSON, enough to tell what a change would do.
+
+The next `up` reads it back from the stack's state, so old forms must stay readable: `version` says which one it is.
+"""
+
+from dataclasses import dataclass
+from typing import Any, cast
+
+from topology.errors import SettingsError
+from topology.model import Phase, Serving, Topology
+
+VERSION = 1
+
+
+@dataclass(frozen=True, kw_only=True)
+class RegionSummary:
+    name: str
+    slot: int
+    cidr: str
+    in_use: bool
+    serving: Serving
+    has_cache: bool
+    members: tuple[str, ...]
+
+
+@dataclass(frozen=True, kw_only=True)
+class PartitionSummary:
+    name: str
+    slot: int
+    origin: str
+    durability: str
+    members: dict[str, str]  # size by member name
+
+
+@dataclass(frozen=True, kw_only=True)
+class Summary:
+    """What is remembered of a topology; also the view of it that transitions are computed from."""
+
+    phase: Phase
+    target: str
+    app: str
+    home: str
+    policy: str
+    regions: tuple[RegionSummary, ...]
+    partitions: tuple[PartitionSummary, ...]
+
+    def region(self, name: str) -> RegionSummary | None:
+        return next((region for region in self.regions if region.name == name), None)
+
+    def partition(self, name: str) -> PartitionSummary | None:
+        return next((partition for partition in self.partitions if partition.name == name), None)
+
+
+def summarise(topology: Topology) -> Summary:
+    return Summary(
+        phase=topology.phase,
+        target=topology.target,
+        app=topology.app,
+        home=topology.home,
+        policy=topology.entry.policy,
+        regions=tuple(
+            RegionSummary(
+                name=region.name,
+                slot=region.slot,
+                cidr=str(region.cidr),
+                in_use=region.in_use,
+                serving=region.serving,
+                has_cache=region.has_cache,
+                members=region.members,
+            )
+            for region in topology.regions
+        ),
+        partitions=tuple(
+            PartitionSummary(
+                name=partition.name,
+                slot=partition.slot,
+                origin=partition.origin,
+                durability=partition.durability,
+                members={name: topology.member(name).size for name in partition.members},
+            )
+            for partition in topology.partitions
+        ),
+    )
+
+
+def to_summary(topology: Topology) -> dict[str, Any]:
+    """The JSON object that a stack exports as its output `topology`."""
+    view = summarise(topology)
+    return {
+        "version": VERSION,
+        "phase": view.phase.label,
+        "target": view.target,
+        "app": view.app,
+        "home": view.home,
+        "policy": view.policy,
+        "regions": [
+            {
+                "name": region.name,
+                "slot": region.slot,
+                "cidr": region.cidr,
+                "in_use": region.in_use,
+                "serving": region.serving.value,
+                "has_cache": region.has_cache,
+                "members": list(region.members),
+            }
+            for region in view.regions
+        ],
+        "partitions": [
+            {
+                "name": partition.name,
+                "slot": partition.slot,
+                "origin": partition.origin,
+                "durability": partition.durability,
+                "members": dict(partition.members),
+            }
+            for partition in view.partitions
+        ],
+    }
+
+
+def from_summary(data: object) -> Summary:
+    """What a stack exported, read back. Raises `SettingsError` where it is damaged or from a newer version."""
+    try:
+        record = cast("dict[str, Any]", data)
+        version = int(record["version"])
+        if version != VERSION:
+            raise SettingsError(
+                (
+                    f"the stack's output `topology` has version {version}, and this version of the project reads "
+                    f"{VERSION}. Use the version that deployed the stack last, or a newer one.",
+                )
+            )
+        return Summary(
+            phase=next(phase for phase in Phase if phase.label == record["phase"]),
+            target=str(record["target"]),
+            app=str(record["app"]),
+            home=str(record["home"]),
+            policy=str(record["policy"]),
+            regions=tuple(
+                RegionSummary(
+                    name=str(region["name"]),
+                    slot=int(region["slot"]),
+                    cidr=str(region["cidr"]),
+                    in_use=bool(region["in_use"]),
+                    serving=Serving(region["serving"]),
+                    has_cache=bool(region["has_cache"]),
+                    members=tuple(map(str, region["members"])),
+                )
+                for region in record["regions"]
+            ),
+            partitions=tuple(
+                PartitionSummary(
+                    name=str(partition["name"]),
+                    slot=int(partition["slot"]),
+                    origin=str(partition["origin"]),
+                    durability=str(partition["durability"]),
+                    members={str(name): str(size) for name, size in partition["members"].items()},
+                )
+                for partition in record["partitions"]
+            ),
+        )
+    except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
+        raise SettingsError(
+            (
+                f"the stack's output `topology` cannot be read ({type(error).__name__}: {error}). It is written by "
+                f"every `up`: restore the stack's state from its backup, or from an earlier `pulumi stack export`.",
+            )
+        ) from None
