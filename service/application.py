@@ -1,0 +1,216 @@
+"""The service put together: routes, what runs in the background, and what surrounds every request."""
+
+import asyncio
+import logging
+import time
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any
+
+from starlette.applications import Starlette
+from starlette.datastructures import Headers, MutableHeaders
+from starlette.exceptions import HTTPException
+from starlette.middleware import Middleware
+from starlette.requests import Request
+from starlette.responses import JSONResponse, Response
+from starlette.routing import Route
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from service import VERSION
+from service.api import OrdersApi
+from service.cache import OrderCache
+from service.context import Context
+from service.egress import Egress
+from service.forwarding import Forwarder
+from service.logs import FIELDS
+from service.member import Member, keep_keys_short
+from service.metrics import Metrics
+from service.partitions import MapFile
+from service.problems import MEDIA_TYPE, Problem
+from service.settings import Settings
+
+log = logging.getLogger("service.requests")
+
+DRAIN_SECONDS = 3.0
+ROUTES = {"/healthz/live", "/healthz/ready", "/version", "/metrics"}  # asked by machines all the time, not logged
+
+
+class Service:
+    def __init__(self, settings: Settings) -> None:
+        self.settings = settings
+        self.metrics = Metrics(settings.region, VERSION)
+        self.map_file = MapFile(settings.partition_map)
+        self.members = {
+            name: Member(name, endpoint, settings.database, capacity=settings.capacity)
+            for name, endpoint in settings.members.items()
+        }
+        self.cache = OrderCache(settings.cache, self.metrics)
+        self.egress = Egress(settings.egress) if settings.egress else None
+        self.draining = False
+
+    @property
+    def ready(self) -> bool:
+        """What this region can do by itself. The writer's health is no part of it: one region would fail them all."""
+        return bool(self.members) and not self.draining and all(member.answering for member in self.members.values())
+
+    def application(self) -> Starlette:
+        forwarder = Forwarder(self.settings.region, self.egress, self.metrics)
+        api = OrdersApi(self.settings, self.map_file, self.members, self.cache, forwarder, self.metrics)
+        return Starlette(
+            routes=[
+                Route("/orders", api.place, methods=["POST"]),
+                Route("/orders", api.list, methods=["GET"]),
+                Route("/orders/{id}", api.read, methods=["GET"]),
+                Route("/healthz/live", self._live),
+                Route("/healthz/ready", self._ready),
+                Route("/version", self._version),
+                Route("/metrics", self._metrics),
+            ],
+            middleware=[Middleware(Surroundings, service=self)],
+            # Left to Surroundings, which knows the request id.
+            exception_handlers={HTTPException: _raise, Problem: _raise},
+            lifespan=self._lifespan,
+        )
+
+    @asynccontextmanager
+    async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
+        self.map_file.refresh()
+        tasks = [asyncio.ensure_future(self.map_file.watch())]
+        for member in self.members.values():
+            tasks.append(asyncio.ensure_future(member.watch()))
+            tasks.append(asyncio.ensure_future(keep_keys_short(member)))
+        try:
+            yield
+        finally:
+            for task in tasks:
+                task.cancel()
+            await asyncio.gather(*tasks, return_exceptions=True)
+            await asyncio.gather(*(member.close(DRAIN_SECONDS) for member in self.members.values()))
+            await self.cache.close()
+            if self.egress is not None:
+                self.egress.close()
+
+    async def _live(self, _: Request) -> Response:
+        return JSONResponse({"status": "live", "region": self.settings.region})
+
+    async def _ready(self, _: Request) -> Response:
+        members = {name: "up" if member.answering else "down" for name, member in self.members.items()}
+        status = "ready" if self.ready else "draining" if self.draining else "not ready"
+        return JSONResponse(
+            {"status": status, "region": self.settings.region, "members": members}, 200 if self.ready else 503
+        )
+
+    async def _version(self, _: Request) -> Response:
+        return JSONResponse({"version": VERSION, "region": self.settings.region})
+
+    async def _metrics(self, _: Request) -> Response:
+        metrics = self.metrics
+        metrics.map_version.set(self.map_file.current.version if self.map_file.current else 0)
+        for name, member in self.members.items():
+            metrics.answering.labels(name).set(member.answering)
+            if member.state is not None:
+                metrics.in_recovery.labels(name).set(member.state.in_recovery)
+                metrics.position.labels(name).set(member.state.lsn)
+                metrics.replayed_at.labels(name).set((member.state.replayed_at_ms or 0) / 1000)
+            for kind, pool in (("read", member.reads), ("write", member.writes)):
+                metrics.connections.labels(name, kind, "busy").set(pool.busy)
+                metrics.connections.labels(name, kind, "idle").set(pool.idle)
+                metrics.pool_size.labels(name, kind).set(pool.size)
+                metrics.pool_waiting.labels(name, kind).set(pool.waiting)
+        return Response(metrics.text(), media_type="text/plain; version=0.0.4; charset=utf-8")
+
+
+class Surroundings:
+    """Around every request: its context, the headers that every answer carries, errors as problems, counts, the log."""
+
+    def __init__(self, app: ASGIApp, service: Service) -> None:
+        self._app = app
+        self._region = service.settings.region
+        self._metrics = service.metrics
+        self._counters: dict[tuple[str, str, int], tuple[Any, Any]] = {}
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self._app(scope, receive, send)
+            return
+        headers = Headers(scope=scope)
+        context = Context.of_request(scope["method"], headers)
+        context.enter(scope)
+        status = 0
+
+        async def sending(message: Message) -> None:
+            nonlocal status
+            if message["type"] == "http.response.start":
+                status = message["status"]
+                more = MutableHeaders(scope=message)
+                more["X-Served-Region"] = self._region
+                more["X-Request-Id"] = context.request_id
+                more["traceparent"] = context.trace.traceparent()
+            await send(message)
+
+        try:
+            await self._app(scope, receive, sending)
+        except Exception as fault:
+            problem = _problem(fault)
+            if problem.status == 500:
+                log.error("the request failed", exc_info=fault, extra={FIELDS: {"request_id": context.request_id}})
+            else:
+                context.notes["problem"] = problem.detail
+            if status:
+                raise  # half an answer is out: all that is left is to close the connection
+            response = Response(problem.document(context.request_id), problem.status, problem.headers, MEDIA_TYPE)
+            await response(scope, receive, sending)
+        finally:
+            self._record(scope, context, status)
+
+    def _record(self, scope: Scope, context: Context, status: int) -> None:
+        seconds = time.perf_counter() - context.began
+        path: str = scope["path"]
+        # A template, never the path itself: the number of time series must not depend on what clients ask for.
+        if path in ROUTES or path == "/orders":
+            route = path
+        else:
+            route = "/orders/{id}" if path.startswith("/orders/") else "other"
+        method = context.method if context.method in ("GET", "POST", "HEAD") else "other"
+        found = self._counters.get((route, method, status))
+        if found is None:
+            found = (
+                self._metrics.requests.labels(route, method, str(status)),
+                self._metrics.seconds.labels(route, method),
+            )
+            self._counters[route, method, status] = found
+        found[0].inc()
+        found[1].observe(seconds)
+        if route in ROUTES:
+            return
+        log.info(
+            "request",
+            extra={
+                FIELDS: {
+                    "request_id": context.request_id,
+                    "trace_id": context.trace.trace_id,
+                    "span_id": context.trace.span_id,
+                    "method": context.method,
+                    "route": route,
+                    "status": status,
+                    "ms": round(seconds * 1000, 2),
+                    **context.notes,
+                }
+            },
+        )
+
+
+def _problem(fault: Exception) -> Problem:
+    if isinstance(fault, Problem):
+        return fault
+    if isinstance(fault, HTTPException):
+        names = {404: "not-found", 405: "method-not-allowed"}
+        detail = "the service knows no such path" if fault.status_code == 404 else "the path takes other methods"
+        problem = Problem(fault.status_code, names.get(fault.status_code, "http"), fault.detail, detail)
+        problem.headers.update(fault.headers or {})
+        return problem
+    return Problem(500, "internal", "The service failed", "the fault is in the log under this request's id")
+
+
+async def _raise(_: Request, fault: Exception) -> Response:
+    raise fault

@@ -1,0 +1,142 @@
+"""An order: what a client may send, its fingerprint, and the one form in which it is answered."""
+
+import hashlib
+import json
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from dataclasses import dataclass
+from typing import Any, NamedTuple, cast
+
+from service.problems import bad_request
+
+MAXIMUM_BODY = 16 * 1024
+MAXIMUM_TEXT = 200
+MAXIMUM_KEY = 255
+MAXIMUM_QUANTITY = 2**31 - 1  # PostgreSQL's integer
+MAXIMUM_PAGE = 200
+DEFAULT_PAGE = 50
+
+# No control characters, and no lone halves of surrogate pairs, which JSON can spell and UTF-8 cannot.
+_TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
+_KEY = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")
+_FIELDS = ("customer", "item", "quantity")
+
+
+class Order(NamedTuple):
+    """In the order of the columns that the queries ask for."""
+
+    id: str
+    customer: str
+    item: str
+    quantity: int
+    sequence: int
+    created_at: str
+
+    def document(self) -> bytes:
+        """The same bytes wherever and whenever the order is answered: new, replayed, read or listed."""
+        return json.dumps(self._asdict(), ensure_ascii=False, separators=(",", ":")).encode()
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class NewOrder:
+    customer: str
+    item: str
+    quantity: int
+
+    @classmethod
+    def parse(cls, body: bytes) -> "NewOrder":
+        try:
+            document: Any = json.loads(body, object_pairs_hook=_without_doubles)
+        except (ValueError, RecursionError) as fault:
+            raise bad_request(f"the body is not JSON: {str(fault)[:200]}") from None
+        if not isinstance(document, dict):
+            raise bad_request("the body must be a JSON object with customer, item and quantity")
+        fields = cast("dict[str, object]", document)
+        for name in fields:
+            if name not in _FIELDS:
+                raise bad_request(f"{_quoted(name)} is not a field of an order (customer, item, quantity)")
+        for name in _FIELDS:
+            if name not in fields:
+                raise bad_request(f"{name} is missing; an order has customer, item and quantity")
+        quantity = fields["quantity"]
+        if not isinstance(quantity, int) or isinstance(quantity, bool) or not 1 <= quantity <= MAXIMUM_QUANTITY:
+            raise bad_request(f"quantity must be a whole number from 1 to {MAXIMUM_QUANTITY}")
+        return cls(
+            customer=checked_text("customer", fields["customer"]),
+            item=checked_text("item", fields["item"]),
+            quantity=quantity,
+        )
+
+    def fingerprint(self) -> bytes:
+        """Equal for bodies that mean the same order, however they are spelt."""
+        canonical = json.dumps([self.customer, self.item, self.quantity], ensure_ascii=True, separators=(",", ":"))
+        return hashlib.sha256(canonical.encode()).digest()
+
+
+def checked_text(name: str, value: object) -> str:
+    if (
+        not isinstance(value, str)
+        or not 1 <= len(value) <= MAXIMUM_TEXT
+        or not _TEXT.fullmatch(value)
+        or value.strip() != value
+    ):
+        raise bad_request(
+            f"{name} must be a text of 1 to {MAXIMUM_TEXT} characters, without control characters "
+            "and without white space at its ends"
+        )
+    return value
+
+
+def checked_key(values: list[str]) -> str:
+    if not values or not values[0]:
+        raise bad_request("the header Idempotency-Key is missing; send a new unique value with each new order")
+    if len(values) > 1:
+        raise bad_request("the header Idempotency-Key may be given once only")
+    if len(values[0]) > MAXIMUM_KEY or not _KEY.fullmatch(values[0]):
+        raise bad_request(f"Idempotency-Key must have 1 to {MAXIMUM_KEY} characters and no control characters")
+    return values[0]
+
+
+def checked_limit(value: str | None) -> int:
+    if value is None:
+        return DEFAULT_PAGE
+    if not value.isascii() or not value.isdigit() or not 1 <= int(value[:9]) <= MAXIMUM_PAGE:
+        raise bad_request(f"limit must be a whole number from 1 to {MAXIMUM_PAGE}")
+    return int(value)
+
+
+def cursor(sequence: int) -> str:
+    """Where the next page begins, opaque to clients."""
+    return urlsafe_b64encode(b"s%d" % sequence).rstrip(b"=").decode()
+
+
+def checked_cursor(value: str | None) -> int:
+    if value is None:
+        return 0
+    try:
+        raw = value.encode("ascii")
+        text = urlsafe_b64decode(raw + b"=" * (-len(raw) % 4)).decode("ascii")
+    except ValueError:
+        text = ""
+    digits = text[1:]
+    if not text.startswith("s") or not digits.isdigit() or len(digits) > 18 or cursor(int(digits)) != value:
+        raise bad_request("cursor is not one that a list of orders gave out")
+    return int(digits)
+
+
+def page(orders: list[Order], limit: int) -> bytes:
+    """One page of a list that was read with one order more than `limit`, to know whether there is a next page."""
+    shown = orders[:limit]
+    following = f'"{cursor(shown[-1].sequence)}"' if len(orders) > limit else "null"
+    return b'{"orders":[' + b",".join(order.document() for order in shown) + b'],"next":' + following.encode() + b"}"
+
+
+def _without_doubles(pairs: list[tuple[str, object]]) -> dict[str, object]:
+    fields = dict(pairs)
+    if len(fields) != len(pairs):
+        raise ValueError("a field is given twice")
+    return fields
+
+
+def _quoted(name: str) -> str:
+    return json.dumps(name[:50])

@@ -1,0 +1,171 @@
+-- The order book of one partition. Applied to the partition's writer, in database `orders`, by its owner; the roles
+-- `service` and `monitor` must exist. Safe to apply again at any time. Every name is qualified, so that the caller's
+-- search_path does not matter.
+
+select pg_advisory_xact_lock(hashtextextended('meridian schema', 0));
+
+-- Which homes this database may write. No row means writable: a home is only ever switched off here, when it moves to
+-- another partition: take the home's advisory lock exclusively (see place_order), set `writable` to false, commit.
+create table if not exists public.homes (
+    home text primary key,
+    writable boolean not null default true,
+    changed_at timestamptz not null default now()
+);
+
+-- `home` is in every primary key, because a publication that filters rows on a column outside the replica identity
+-- makes every UPDATE fail. A customer has one home in a partition, hence the second key.
+create table if not exists public.customers (
+    home text not null,
+    customer text not null,
+    last_sequence bigint not null default 0,
+    primary key (home, customer),
+    constraint customers_customer_key unique (customer)
+) with (fillfactor = 80);
+
+-- The id comes first in the key, so that one index answers a look-up by id without knowing the home.
+create table if not exists public.orders (
+    home text not null,
+    id uuid not null default uuidv7(),
+    customer text not null,
+    item text not null,
+    quantity integer not null check (quantity >= 1),
+    sequence bigint not null check (sequence >= 1),
+    created_at timestamptz not null,
+    primary key (id, home),
+    constraint orders_customer_sequence_key unique (customer, sequence)
+);
+
+create table if not exists public.idempotency_keys (
+    home text not null,
+    customer text not null,
+    key text not null,
+    request_hash bytea not null,
+    order_id uuid not null,
+    created_at timestamptz not null,
+    primary key (customer, key, home)
+);
+create index if not exists idempotency_keys_created_at on public.idempotency_keys (created_at);
+
+-- Places one order, and says what became of it in `outcome`:
+--   placed, replayed    the order, and a write position that no earlier than its commit was flushed
+--   in_flight           another session holds this customer's key right now
+--   mismatch            the key was used for another request
+--   moved               this database no longer writes the customer's home
+--   not_writer          this server is a replica
+-- A procedure, not a function, because only a procedure may commit and then read the position: one round trip.
+-- Call it with autocommit and without statement_timeout: that timer would run on while the commit waits for a
+-- standby, and a commit cancelled there looks like success to the client.
+-- It runs with the rights of its caller: a procedure that commits cannot be SECURITY DEFINER, and its owner is a
+-- superuser whose rights the service should not borrow.
+create or replace procedure public.place_order(
+    in for_home text,
+    in for_customer text,
+    in for_item text,
+    in for_quantity integer,
+    in for_key text,
+    in for_hash bytea,
+    in patience text,
+    inout outcome text,
+    inout placed_id text,
+    inout placed_sequence bigint,
+    inout placed_at text,
+    inout write_position text
+)
+language plpgsql
+as $$
+declare
+    true_home text;
+    kept_home text;
+    stamp timestamptz;
+    known public.idempotency_keys;
+    found_order public.orders;
+begin
+    if pg_is_in_recovery() then
+        outcome := 'not_writer';
+        return;
+    end if;
+    perform set_config('lock_timeout', patience, true);
+
+    -- Held until the commit is done, so a second request with this key never overtakes the first.
+    if not pg_try_advisory_xact_lock(hashtextextended(for_customer || chr(31) || for_key, 0)) then
+        outcome := 'in_flight';
+        return;
+    end if;
+
+    select c.home into true_home from public.customers c where c.customer = for_customer;
+    true_home := coalesce(true_home, for_home);
+
+    -- The barrier for moving a home: writers share the lock, the move takes it alone. The flag is read in a statement
+    -- of its own, whose snapshot is newer than the wait for the lock; in one statement it could be the flag of before.
+    perform pg_advisory_xact_lock_shared(hashtext('meridian home'), hashtext(true_home));
+    if exists (select from public.homes h where h.home = true_home and not h.writable) then
+        outcome := 'moved';
+        return;
+    end if;
+
+    select k.* into known from public.idempotency_keys k where k.customer = for_customer and k.key = for_key;
+    if found and known.created_at > now() - interval '24 hours' then
+        if known.request_hash <> for_hash then
+            outcome := 'mismatch';
+            return;
+        end if;
+        select o.* into strict found_order from public.orders o where o.id = known.order_id and o.home = known.home;
+        outcome := 'replayed';
+        -- A transaction that writes nothing does not wait for standbys. The first commit may have been cut short in that
+        -- wait, so the replay writes a record and waits in its stead: what it acknowledges is as durable as a new order.
+        perform pg_logical_emit_message(true, 'meridian', 'replayed');
+    else
+        insert into public.customers as c (home, customer, last_sequence)
+        values (true_home, for_customer, 1)
+        on conflict (customer) do update set last_sequence = c.last_sequence + 1
+        returning c.home, c.last_sequence into kept_home, found_order.sequence;
+        if kept_home <> true_home then
+            -- Another region placed this customer's very first order a moment ago: start again under its home's lock.
+            raise exception 'the home of the customer was settled by another request' using errcode = '40001';
+        end if;
+        -- The clock is read under the customer's row lock: created_at and sequence then agree.
+        stamp := clock_timestamp();
+        insert into public.orders (home, id, customer, item, quantity, sequence, created_at)
+        values (true_home, uuidv7(), for_customer, for_item, for_quantity, found_order.sequence, stamp)
+        returning * into found_order;
+        insert into public.idempotency_keys (home, customer, key, request_hash, order_id, created_at)
+        values (true_home, for_customer, for_key, for_hash, found_order.id, stamp)
+        on conflict (customer, key, home) do update
+        set request_hash = excluded.request_hash, order_id = excluded.order_id, created_at = excluded.created_at;
+        outcome := 'placed';
+    end if;
+    placed_id := found_order.id::text;
+    placed_sequence := found_order.sequence;
+    placed_at := to_char(found_order.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
+    commit;
+    write_position := pg_current_wal_flush_lsn()::text;
+end;
+$$;
+
+-- Removes up to `batch` keys that are older than a day, the oldest first, and says how many.
+create or replace function public.remove_expired_keys(batch integer) returns integer
+language sql
+as $$
+    with expired as (
+        select k.customer, k.key, k.home from public.idempotency_keys k
+        where k.created_at <= now() - interval '24 hours'
+        order by k.created_at limit batch for update skip locked
+    ), removed as (
+        delete from public.idempotency_keys k using expired e
+        where k.customer = e.customer and k.key = e.key and k.home = e.home
+        returning 1
+    )
+    select count(*)::integer from removed;
+$$;
+
+-- Orders are only ever added: the service may not change or remove one.
+revoke all on all tables in schema public from public, service, monitor;
+revoke all on procedure public.place_order from public;
+revoke all on function public.remove_expired_keys from public;
+grant usage on schema public to service, monitor;
+grant select, insert on public.orders to service;
+grant select, insert, update (last_sequence) on public.customers to service;
+grant select, insert, update, delete on public.idempotency_keys to service;
+grant select on public.homes to service, monitor;
+grant execute on procedure public.place_order to service;
+grant execute on function public.remove_expired_keys to service;

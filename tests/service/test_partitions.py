@@ -1,0 +1,78 @@
+"""The partition map and its file."""
+
+import json
+import logging
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from service.partitions import MapFile, PartitionMap
+from tests.service.servers import write_map
+
+GOOD: dict[str, Any] = {
+    "version": 3,
+    "partitions": {"main": {"writer": "a"}, "second": {"writer": "b"}},
+    "homes": {"*": "main", "b": "second"},
+}
+
+
+def test_homes_have_a_partition() -> None:
+    found = PartitionMap.parse(json.dumps(GOOD).encode())
+    assert (found.partition_of("b"), found.partition_of("a"), found.partition_of("new")) == ("second", "main", "main")
+
+
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"version": None},
+        {"version": "3"},
+        {"partitions": []},
+        {"partitions": {"main": {}}},
+        {"partitions": {"main": {"writer": ""}}},
+        {"homes": {}},
+        {"homes": {"*": "gone"}},
+        {"homes": 3},
+    ],
+)
+def test_a_map_that_is_not_whole_is_refused(change: dict[str, Any]) -> None:
+    with pytest.raises(ValueError):
+        PartitionMap.parse(json.dumps({**GOOD, **change}).encode())
+
+
+documents = st.recursive(st.none() | st.integers() | st.text(max_size=5), st.lists)
+
+
+@given(st.binary(max_size=60) | documents.map(lambda document: json.dumps(document).encode()))
+def test_other_data_is_refused_with_a_reason(data: bytes) -> None:
+    with pytest.raises(ValueError):
+        PartitionMap.parse(data)
+
+
+def test_the_last_good_map_stays_in_force(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    path = tmp_path / "partitions.json"
+    file = MapFile(path)
+
+    def writer() -> tuple[int, str] | None:
+        file.refresh()
+        return file.current and (file.current.version, file.current.writers["main"])
+
+    with caplog.at_level(logging.WARNING):
+        assert writer() is None
+        write_map(path, 1, "a")
+        assert writer() == (1, "a")
+        caplog.clear()
+        path.write_text("{")
+        assert writer() == (1, "a")
+        assert writer() == (1, "a")
+        assert len(caplog.records) == 1, "a damaged file is told once"
+        write_map(path, 3, "b")
+        assert writer() == (3, "b")
+        write_map(path, 2, "a")
+        assert writer() == (3, "b"), "an older map is ignored"
+        path.unlink()
+        assert writer() == (3, "b")
+        write_map(path, 4, "a")
+        assert writer() == (4, "a")
