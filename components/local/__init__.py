@@ -1,0 +1,1 @@
+"""The local target: real servers on this machine, as Pulumi dynamic resources."""

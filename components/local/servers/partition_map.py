@@ -1,0 +1,42 @@
+"""The map of partitions: which region writes each partition now, and which partition a customer's home belongs to.
+
+Every region has its own copy, which its service reads. Operations own the map: what `up` does is to give a region its
+first copy, taken from the newest that any region has, so that a region added after a failover learns of the writer
+of the moment and not of the origin.
+"""
+
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from components.local.servers import paths
+
+EVERY_HOME = "*"
+
+
+def newest(stack: Path) -> dict[str, Any] | None:
+    """The map with the highest version among the regions' copies; None while no region has one."""
+    copies = [paths.read_json(path) for path in (stack / "regions").glob("*/partitions.json")]
+    return max((copy for copy in copies if isinstance(copy, dict)), key=lambda copy: copy["version"], default=None)
+
+
+def writers(stack: Path, origins: Mapping[str, str]) -> dict[str, str]:
+    """Partition -> the region that writes it now: the origin for a partition that no map knows yet."""
+    known = newest(stack)
+    held = {name: entry["writer"] for name, entry in known["partitions"].items()} if known else {}
+    return {name: held.get(name, origin) for name, origin in origins.items()}
+
+
+def ensure(stack: Path, region: str, origins: Mapping[str, str]) -> bool:
+    """Give the region its first copy. Whether it had none."""
+    path = paths.partition_map(stack, region)
+    if path.exists():
+        return False
+    known = newest(stack) or {"version": 1, "partitions": {}, "homes": {EVERY_HOME: "main"}}
+    partitions = {**{name: {"writer": origin} for name, origin in origins.items()}, **known["partitions"]}
+    paths.write_json(path, {**known, "partitions": partitions}, durable=True)
+    return True
+
+
+def is_there(stack: Path, region: str) -> bool:
+    return paths.partition_map(stack, region).exists()
