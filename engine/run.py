@@ -37,13 +37,23 @@ def preview(program: Program, state: State, *, on_event: OnEvent | None = None) 
     return Plan(steps=steps, outputs=monitor.stack_outputs, duration=time.monotonic() - started, problems=problems)
 
 
-def up(program: Program, state_file: StateFile, *, on_event: OnEvent | None = None, parallel: int = 8) -> Result:
-    """Make what the program describes. The state is written after every step; the next run takes up a broken one."""
+def up(
+    program: Program,
+    state_file: StateFile,
+    *,
+    reviewed: Plan | None = None,
+    on_event: OnEvent | None = None,
+    parallel: int = 8,
+) -> Result:
+    """Make what the program describes. The state is written after every step; the next run takes up a broken one.
+
+    `reviewed` is a preview of this very program and state, which then is not made a second time.
+    """
     started = time.monotonic()
     state = state_file.load(new=True)
     if state.protected:
         # What protection forbids may show up only late in a run, so it is looked for before anything is done.
-        plan = preview(program, state)
+        plan = reviewed or preview(program, state)
         if plan.problems:
             raise Refusal(*plan.problems)
     journal = Journal(state, state_file)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import base64
 import hashlib
 import os
-from functools import lru_cache
+import threading
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
@@ -20,10 +20,18 @@ from engine.errors import StateError
 ROUNDS = 1_000_000
 
 
-@lru_cache(maxsize=32)
+_derived: dict[tuple[str, bytes], AESGCM] = {}
+_deriving = threading.Lock()
+
+
 def _cipher(passphrase: str, salt: bytes) -> AESGCM:
-    """Cached, because deriving the key takes about a quarter of a second."""
-    return AESGCM(hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, ROUNDS, 32))
+    """Kept, because deriving the key takes about a quarter of a second; whoever comes meanwhile waits for it."""
+    with _deriving:
+        found = _derived.get((passphrase, salt))
+        if found is None:
+            key = hashlib.pbkdf2_hmac("sha256", passphrase.encode(), salt, ROUNDS, 32)
+            found = _derived[passphrase, salt] = AESGCM(key)
+        return found
 
 
 def fresh_salt() -> bytes:

@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import json
 import os
+import threading
 from collections.abc import Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
@@ -216,8 +218,27 @@ class StateFile:
         self.backup = self.path.with_name(self.path.name + ".bak")
         self._passphrase = passphrase
         self._crypter: Crypter | None = None
+        self._first: Crypter | None = None
+        self._preparing: threading.Thread | None = None
         # Each resource's own JSON, so that a save encrypts and encodes only what changed.
         self._texts: dict[int, tuple[Resource, str]] = {}
+
+    def prepare(self) -> None:
+        """Derive the key of the secrets in the background, while the caller does something else, such as imports."""
+        self._preparing = threading.Thread(target=self._derive, daemon=True)
+        self._preparing.start()
+
+    def _derive(self) -> None:
+        try:
+            document = json.loads(self.path.read_bytes())
+            salt = document["deployment"]["secrets_providers"]["state"]["salt"]
+        except FileNotFoundError:
+            self._first = Crypter(self._passphrase)
+            return
+        except (OSError, ValueError, KeyError, TypeError):
+            return  # what is wrong with the file, `load` says
+        with suppress(StateError):
+            Crypter(self._passphrase, salt)
 
     def load(self, *, new: bool = False) -> State:
         """The state; with `new`, a stack that has no file yet is an empty one."""
@@ -249,7 +270,10 @@ class StateFile:
     def save(self, state: State) -> None:
         """Write the state so that a crash at any moment leaves either the old file or the new one."""
         if self._crypter is None:
-            self._crypter = Crypter(self._passphrase, state.salt)
+            if self._preparing is not None:
+                self._preparing.join()
+            first = self._first if state.salt is None else None
+            self._crypter = first or Crypter(self._passphrase, state.salt)
         texts: dict[int, tuple[Resource, str]] = {}
         for item in state.resources:
             known = self._texts.get(id(item))

@@ -1,0 +1,24 @@
+"""The Pulumi program: read the settings, plan, deploy, export."""
+
+import pulumi
+from pulumi.runtime.config import CONFIG, get_config_env
+
+from components.deploy import deploy
+from topology import SettingsError, load, plan
+
+NAMESPACE = "meridian:"
+
+
+def main() -> None:
+    # The whole namespace, not key by key, so that a misspelt key is refused. The language host hands the
+    # configuration over in the environment, the embedded engine and tests set it directly.
+    everything = {**get_config_env(), **CONFIG.get()}
+    config = {key.removeprefix(NAMESPACE): value for key, value in everything.items() if key.startswith(NAMESPACE)}
+    for name, value in deploy(plan(load(config, pulumi.get_stack()))).items():
+        pulumi.export(name, value)
+
+
+try:
+    main()
+except SettingsError as problem:
+    raise pulumi.RunError(str(problem)) from None
