@@ -9,13 +9,18 @@ from pydantic import BaseModel
 from pydantic.fields import FieldInfo
 
 from topology.faults import allowed_text, section_of
+from topology.ladder import table_markdown
 from topology.model import Phase, Topology
 from topology.picture import svg
 from topology.plan import plan
 from topology.schema import KEYS, Settings
 from topology.settings import load
 
-DOCS = Path(__file__).resolve().parent.parent / "docs"
+PROJECT = Path(__file__).resolve().parent.parent
+DOCS = PROJECT / "docs"
+README = PROJECT / "README.md"
+LADDER_BEGIN = "<!-- the ladder, written by python -m topology.document -->\n"
+LADDER_END = "<!-- end of the ladder -->\n"
 
 PREFACE = """# Settings
 
@@ -110,11 +115,21 @@ def documents() -> dict[str, str]:
     return {"settings.md": settings_markdown(), **pictures}
 
 
+def with_ladder(text: str) -> str:
+    """The README with the ladder's table as the code has it. Raises `ValueError` where its place is not marked."""
+    before, _, rest = text.partition(LADDER_BEGIN)
+    _, found, after = rest.partition(LADDER_END)
+    if not found:
+        raise ValueError(f"the README lacks the lines {LADDER_BEGIN.strip()} and {LADDER_END.strip()}")
+    return f"{before}{LADDER_BEGIN}\n{table_markdown()}\n{LADDER_END}{after}"
+
+
 def write(folder: Path = DOCS) -> None:
     for name, content in documents().items():
         path = folder / name
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(content, encoding="utf-8")
+    README.write_text(with_ladder(README.read_text(encoding="utf-8")), encoding="utf-8")
 
 
 if __name__ == "__main__":

@@ -9,7 +9,7 @@ import yaml
 
 from tests.topology.plans import THREE, problems, topology
 from topology import Phase, Topology, load, plan
-from topology.document import DOCS, documents, settings_markdown
+from topology.document import DOCS, README, documents, settings_markdown, with_ladder
 from topology.picture import svg
 from topology.schema import KEYS
 
@@ -108,3 +108,10 @@ def test_a_picture_is_whole_and_nothing_overlaps(planned: Topology) -> None:
     assert len(re.findall("<polygon", picture)) == sum(r.has_service for r in planned.regions) + sum(
         len(partition.members) - 1 for partition in planned.partitions
     )
+
+
+def test_the_readme_has_the_ladder_as_the_code_has_it() -> None:
+    text = README.read_text(encoding="utf-8")
+    assert with_ladder(text) == text, "run `python -m topology.document`"
+    with pytest.raises(ValueError, match="lacks the lines"):
+        with_ladder(text.replace("<!-- end of the ladder -->", ""))

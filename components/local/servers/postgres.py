@@ -17,6 +17,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import psutil
 from psycopg import sql
 
 from components.local.servers import binaries, paths, process, progress, secrets
@@ -366,7 +367,25 @@ def _sync_tree(folder: Path) -> None:
         paths.sync_folder(Path(parent))
 
 
+def _clear_stale_lock(member: MemberSpec) -> None:
+    """Take away the lock file of a server that was killed, if its number is another process's by now, or a zombie's.
+
+    PostgreSQL only asks whether a process of that number exists, and would refuse to start after a reboot. Whatever
+    may still write to the data is ended first; a server that somebody started by hand keeps its lock.
+    """
+    lock = member.data / "postmaster.pid"
+    if process.running(member.home) is not None or not lock.exists():
+        return
+    process.end_survivors(member.home)
+    with contextlib.suppress(ValueError, IndexError, psutil.NoSuchProcess):
+        holder = psutil.Process(int(lock.read_text().splitlines()[0]))
+        if holder.status() != psutil.STATUS_ZOMBIE and Path(holder.cwd()).resolve() == member.data.resolve():
+            return
+    lock.unlink(missing_ok=True)
+
+
 def _configure_and_start(member: MemberSpec, on_wait: OnWait) -> Running:
+    _clear_stale_lock(member)
     reconfigure(member)
     server = process.start(
         ServerSpec(

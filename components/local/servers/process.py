@@ -229,13 +229,28 @@ def _adopt(process: psutil.Process, path: Path, content: Any) -> Running | None:
     return None
 
 
-def _marked(key: str, value: str) -> psutil.Process | None:
-    """The process started with this mark in its environment: of those that inherited it, the eldest."""
+def end_survivors(folder: Path, record: str = RECORD) -> int:
+    """Kill what a server that was killed left behind: children that have not noticed yet. How many there were."""
+    found = _all_marked(MARK_FOLDER, str(folder / record)).values()
+    for process in found:
+        _signal(process, signal.SIGKILL)
+    while any(map(_lives, found)):
+        time.sleep(POLL)
+    return len(found)
+
+
+def _all_marked(key: str, value: str) -> dict[int, psutil.Process]:
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
             if process.environ().get(key) == value and identity.started(process.pid) is not None:
                 found[process.pid] = process
+    return found
+
+
+def _marked(key: str, value: str) -> psutil.Process | None:
+    """The process started with this mark in its environment: of those that inherited it, the eldest."""
+    found = _all_marked(key, value)
     for process in found.values():
         with contextlib.suppress(psutil.Error):
             if process.ppid() not in found:

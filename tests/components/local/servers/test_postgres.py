@@ -372,3 +372,19 @@ def test_a_full_disk_is_said_in_one_line_and_leaves_nothing_half_made(stack: Sta
     assert "No space left on device" in message
     assert "data" not in left.replace("initdb.log", "")
     assert Path(room).is_dir()
+
+
+def test_a_lock_file_whose_number_is_another_process_does_not_keep_a_member_down(stack: Stack) -> None:
+    origin = member(stack, 0)
+    postgres.create_origin(origin, SCHEMA)
+    before = process.running(origin.home)
+    assert before is not None
+    os.kill(before.pid, signal.SIGKILL)  # the postmaster alone: its children have to be seen to as well
+    while process.running(origin.home):
+        time.sleep(0.01)
+    lock = origin.data / "postmaster.pid"
+    lines = lock.read_text().splitlines()
+    lock.write_text("\n".join([str(os.getpid()), *lines[1:]]) + "\n")  # as after a reboot: somebody else's number
+    after = postgres.ensure_started(origin)
+    assert after.pid != before.pid
+    assert ask(origin, "select count(*) from t", "service") == 0

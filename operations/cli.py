@@ -1,0 +1,194 @@
+"""The command line: what may be written, which command does it, and how it ends."""
+
+import argparse
+import os
+import re
+import sys
+import tempfile
+import time
+import traceback
+from collections.abc import Callable, Sequence
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+from operations.console import NAME, complain
+from operations.errors import Exit, Fault, Refused
+
+PHASES = "single-region, async-replica, active-passive, multi-region-reads, active-active, or 1 to 5"
+
+
+def parser() -> argparse.ArgumentParser:
+    top = argparse.ArgumentParser(
+        prog=NAME,
+        description="Builds a multi-region backend and climbs it up the ladder, one phase at a time.",
+        epilog="Exit status: 0 done, 1 a fault at run time, 2 bad settings or a refusal, 3 a preview found that "
+        "something stateful would be replaced or deleted.",
+        allow_abbrev=False,
+    )
+    commands = top.add_subparsers(dest="command", required=True, metavar="COMMAND")
+
+    def command(name: str, text: str, *, stack: bool = True) -> argparse.ArgumentParser:
+        made = commands.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False)
+        if stack:
+            made.add_argument(
+                "--stack",
+                default=os.environ.get("MERIDIAN_STACK") or "dev",
+                metavar="NAME",
+                help="the stack: its settings are in Pulumi.NAME.yaml (default: MERIDIAN_STACK, else dev)",
+            )
+        return made
+
+    def engine(made: argparse.ArgumentParser) -> None:
+        made.add_argument(
+            "--engine",
+            choices=("embedded", "pulumi"),
+            help="what runs the program (default: the one that holds the stack, else the Pulumi CLI if there is one)",
+        )
+
+    def as_json(made: argparse.ArgumentParser) -> None:
+        made.add_argument("--json", action="store_true", help="print one JSON document on stdout, all else on stderr")
+
+    def phase(made: argparse.ArgumentParser, text: str) -> None:
+        made.add_argument("--phase", metavar="PHASE", help=f"{text}: {PHASES}")
+
+    def yes(made: argparse.ArgumentParser) -> None:
+        made.add_argument("--yes", "-y", action="store_true", help="do not ask")
+
+    up = command("up", "make what the settings describe, and say where to call it")
+    phase(up, "climb to this phase, and write it into the settings")
+    engine(up)
+    yes(up)
+    as_json(up)
+
+    preview = command("preview", "show what `up` would do; write nothing")
+    phase(preview, "as if the settings said this phase")
+    engine(preview)
+    as_json(preview)
+
+    status = command("status", "show how each region is doing")
+    as_json(status)
+
+    down = command("down", "take the stack down; nothing of it is left running")
+    down.add_argument("--destroy-data", action="store_true", help="also delete the databases and what they hold")
+    engine(down)
+    yes(down)
+    as_json(down)
+
+    test = command("test", "format, lint, types and every test; what follows goes to pytest", stack=False)
+    test.add_argument("arguments", nargs=argparse.REMAINDER, metavar="...", help="passed on to pytest")
+
+    doctor = command("doctor", "say what is missing on this machine and how to get it")
+    as_json(doctor)
+
+    logs = command("logs", "print the servers' logs")
+    logs.add_argument("where", nargs="?", metavar="REGION|SERVER", help="one region, or one server such as gateway")
+    logs.add_argument("-f", "--follow", action="store_true", help="go on printing as the logs grow")
+    logs.add_argument("-n", "--lines", type=_count, default=20, metavar="N", help="lines of each log (default: 20)")
+
+    psql = command("psql", "open a SQL session with a member; what follows -- goes to psql")
+    psql.add_argument("member", metavar="MEMBER", help="such as main-eu-central; `status` lists them")
+    psql.add_argument("--owner", action="store_true", help="as the owner, who may change everything")
+
+    state = command("state", "hand the stack's state to the other engine, or take it", stack=False)
+    handing = state.add_subparsers(dest="direction", required=True, metavar="export|import")
+    export = handing.add_parser("export", help="print the state as `pulumi stack export` would", allow_abbrev=False)
+    import_ = handing.add_parser("import", help="take a state that was exported", allow_abbrev=False)
+    for made in (export, import_):
+        made.add_argument("--stack", default=os.environ.get("MERIDIAN_STACK") or "dev", metavar="NAME")
+    export.add_argument("--file", metavar="FILE", help="write it there instead of to stdout")
+    export.add_argument("--release", action="store_true", help="give the stack up, so that the other engine holds it")
+    import_.add_argument("file", metavar="FILE", help="the export, or - for stdin")
+    yes(import_)
+    return top
+
+
+def _count(text: str) -> int:
+    if not re.fullmatch(r"\d{1,6}", text):
+        raise argparse.ArgumentTypeError(f"{text!r} is not a number of lines")
+    return int(text)
+
+
+def main(arguments: Sequence[str]) -> int:
+    # Before argparse, which would take what is meant for pytest as its own.
+    if arguments[:1] == ["test"] and arguments[1:2] not in (["-h"], ["--help"]):
+        return _guarded("test", lambda: _command("test").run(list(arguments[1:])))
+    if not arguments:
+        parser().print_help(sys.stderr)
+        return Exit.REFUSED
+    own, passed_on = list(arguments), []
+    if arguments[0] == "psql" and "--" in arguments:
+        own, passed_on = own[: own.index("--")], own[own.index("--") + 1 :]
+    try:
+        options = parser().parse_args(own, argparse.Namespace(passed_on=passed_on))
+    except SystemExit as end:  # argparse has said why
+        return int(end.code or 0)
+    return _guarded(options.command, lambda: _command(options.command).run(options))
+
+
+def _command(name: str) -> Any:
+    """The module of a command. Imported when it is called, so that `--help` and bad options cost nothing."""
+    return import_module(f"operations.commands.{name}")
+
+
+def _guarded(command: str, run: Callable[[], int]) -> int:
+    """Every way a command can end, with one message and the right status."""
+    try:
+        status = run()
+        sys.stdout.flush()
+        return int(status)
+    except KeyboardInterrupt:
+        again = "; run it again to carry on" if command in ("up", "down") else ""
+        complain(f"{command} was interrupted{again}")
+        return Exit.INTERRUPTED
+    except BrokenPipeError:
+        # Whoever read our output has gone; nothing more can be said there.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
+        return Exit.DONE
+    except Exception as fault:
+        return _ended(command, fault)
+
+
+def _ended(command: str, fault: Exception) -> int:
+    status = _status_of(fault)
+    if status is not None:
+        complain(str(fault))
+        return status
+    if isinstance(fault, OSError) and fault.strerror:
+        where = f": {fault.filename}" if fault.filename else ""
+        complain(f"{command}: {fault.strerror}{where}{_write_traceback(command, fault)}")
+        return Exit.FAULT
+    first = (str(fault).strip().splitlines() or ["no message"])[0]
+    complain(f"{command} failed unexpectedly: {type(fault).__name__}: {first}{_write_traceback(command, fault)}")
+    return Exit.FAULT
+
+
+def _status_of(fault: Exception) -> Exit | None:
+    """What an exception with a message for the user means; None for every other one."""
+    if isinstance(fault, Refused):
+        return Exit.REFUSED
+    if isinstance(fault, Fault):
+        return Exit.FAULT
+    # By the names of their modules: one that raised was imported, and no other needs to be.
+    for module, name, status in (
+        ("topology.errors", "SettingsError", Exit.REFUSED),
+        ("pulumi.errors", "RunError", Exit.REFUSED),
+        ("engine.errors", "Refusal", Exit.REFUSED),
+        ("engine.errors", "EngineError", Exit.FAULT),
+        ("components.local.servers.errors", "ServerFault", Exit.FAULT),
+    ):
+        kind = getattr(sys.modules.get(module), name, None)
+        if kind is not None and isinstance(fault, kind):
+            return status
+    return None
+
+
+def _write_traceback(command: str, fault: Exception) -> str:
+    """Keep the whole story of an unexpected exception; outside the project, where a preview writes nothing."""
+    stamp = time.strftime("%Y%m%d-%H%M%S")
+    try:
+        path = Path(tempfile.mkdtemp(prefix=f"{NAME}-")) / f"{command}-{stamp}.log"
+        path.write_text("".join(traceback.format_exception(fault)))
+    except OSError:  # a full disk, which may be what the message is about
+        return ""
+    return f". The whole story: {path}"

@@ -1,0 +1,95 @@
+"""`meridian up`: make what the settings describe, in place, and say where to call it."""
+
+import argparse
+import shlex
+import time
+from collections.abc import Mapping
+from typing import Any
+
+from operations import lock
+from operations.changes import counts, counts_text
+from operations.console import answer, confirm, document, say
+from operations.engines.choice import choose
+from operations.errors import Exit, Refused
+from operations.progress import View
+from operations.stack import Stack, is_built
+from operations.transition import Transition
+
+
+def run(options: argparse.Namespace) -> int:
+    began = time.monotonic()
+    # Before the lock, which makes the stack's folder: what is refused leaves nothing behind.
+    stack = Stack.open(options.stack, options.phase)
+    target = stack.topology.target
+    if not is_built(target):
+        raise Refused(
+            f"target: {target!r} can be planned but not built: its components do not exist yet. "
+            f"`{stack.command('preview')}` shows the planned steps."
+        )
+    if target == "local":
+        from operations.drivers.local import platform_problem
+
+        if (problem := platform_problem()) is not None:
+            say(f"warning: {problem}")
+    choose(stack, options.engine)
+    with lock.held(stack.folder, _words(options)):
+        return _locked(options, Stack.open(options.stack, options.phase), began)
+
+
+def _words(options: argparse.Namespace) -> str:
+    words = ["up", "--stack", options.stack, *(["--phase", options.phase] if options.phase else [])]
+    return shlex.join(words)
+
+
+def _locked(options: argparse.Namespace, stack: Stack, began: float) -> int:
+    engine = choose(stack, options.engine)
+    transition = Transition.of(stack, engine.outputs())
+    transition.check()
+    given_up = transition.given_up(engine)
+    preview = engine.preview(given_up=given_up)
+    if preview.problems:
+        raise Refused("\n".join(preview.problems))
+    gone = [change for change in preview.changes if change.destroys and change.custom]
+    if gone:
+        say("This replaces or deletes:")
+        for change in gone:
+            say(f"  {change.op:<9} {change.kind:<14} {change.name}{'  (holds data)' if change.stateful else ''}")
+        confirm("Go on?", yes=options.yes)
+    new = transition.new
+    # Before anything is done, so that the next `up`, also after this one was killed, does not go down again.
+    if options.phase is not None:
+        stack.settings_file.write_phase(new.phase.label)
+    stack.settings_file.write_slots({region.name: region.slot for region in new.regions})
+    changes = [change for change in preview.changes if change.custom and change.op != "same"]
+    if changes:
+        say(f"{new.environment}: {new.phase.label} ({counts_text(preview.changes)})")
+    with_view = View(began=began)
+    outputs = engine.up(with_view, given_up=given_up)
+    seconds = time.monotonic() - began
+    if options.json:
+        document(
+            {
+                "stack": stack.name,
+                "phase": new.phase.label,
+                "engine": engine.name,
+                "entry": outputs.get("entry"),
+                "counts": counts(preview.changes),
+                "seconds": round(seconds, 2),
+            }
+        )
+    else:
+        _tell(stack, new.phase.label, outputs, [region.name for region in new.regions_in_use], seconds, bool(changes))
+    return Exit.DONE
+
+
+def _tell(
+    stack: Stack, phase: str, outputs: Mapping[str, Any], regions: list[str], seconds: float, changed: bool
+) -> None:
+    entry = outputs.get("entry")
+    state = "is up" if changed else "was up already"
+    answer(f"{stack.name} {state} at {phase}, after {seconds:.1f} s. Call it at {entry}")
+    answer("")
+    answer(f"  curl -i {entry}/orders -H 'Idempotency-Key: 1' -H 'X-User-Region: {regions[-1]}' \\")
+    answer("""       -d '{"customer": "ada", "item": "book", "quantity": 1}'""")
+    answer("")
+    answer(f"{stack.command('status')} shows how it is doing.")

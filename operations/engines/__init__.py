@@ -1,0 +1,1 @@
+"""The two engines that can run the program, behind one face: the embedded one, and the Pulumi CLI."""

@@ -1,0 +1,93 @@
+"""One stack: its settings, what they plan, and where it keeps what runs."""
+
+import shlex
+from dataclasses import dataclass
+from functools import cached_property
+from importlib.util import find_spec
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from components.local.servers import paths
+from operations import passphrase, project
+from operations.errors import Refused
+from operations.settings_file import Config, SettingsFile
+
+if TYPE_CHECKING:
+    from topology import Settings, Topology
+
+
+DEFAULT_STACK = "dev"
+
+
+@dataclass(frozen=True)
+class Stack:
+    """A stack as its settings file describes it, with the phase that was asked for instead, where one was."""
+
+    settings_file: SettingsFile
+    phase: str | None = None
+
+    @classmethod
+    def open(cls, name: str, phase: str | None = None) -> "Stack":
+        if phase == "":  # in the settings it means the default; here it is a shell variable that nobody set
+            raise Refused("phase: is empty. Name one, such as async-replica, or leave --phase out.")
+        return cls(SettingsFile.read(name, project.FOLDER), phase)
+
+    @property
+    def name(self) -> str:
+        return self.settings_file.stack
+
+    @property
+    def project(self) -> str:
+        return self.settings_file.namespace
+
+    @property
+    def source(self) -> Path:
+        """Where the program is."""
+        return self.settings_file.path.parent
+
+    @property
+    def folder(self) -> Path:
+        """Where the stack keeps what runs."""
+        return paths.stack_folder(self.name)
+
+    @cached_property
+    def config(self) -> Config:
+        return self.settings_file.config(self._decrypt, **({"phase": self.phase} if self.phase is not None else {}))
+
+    @cached_property
+    def settings(self) -> "Settings":
+        from topology import load
+
+        return load(self.config.own(self.project), self.name)
+
+    @cached_property
+    def topology(self) -> "Topology":
+        from topology import plan
+
+        return plan(self.settings)
+
+    @property
+    def target(self) -> str:
+        """The target as written, which may not be one."""
+        return self.config.own(self.project).get("target", "")
+
+    def _decrypt(self, sealed: str) -> str:
+        from engine.secrets import Crypter
+
+        word, salt = passphrase.read(), self.settings_file.salt
+        if word is None or salt is None:
+            raise Refused(
+                f"{self.settings_file.path.name} holds a secret value, and "
+                + (f"{passphrase.WORD} is not set" if word is None else "no `encryptionsalt` to read it with")
+            )
+        return Crypter(word, salt).decrypt(sealed)
+
+    def command(self, *words: str) -> str:
+        """A command for this stack, as a user would type it."""
+        stack = ["--stack", self.name] if self.name != DEFAULT_STACK else []
+        return shlex.join(["./meridian", *words, *stack])
+
+
+def is_built(target: str) -> bool:
+    """Whether the components of a target exist. Asked without importing Pulumi."""
+    return find_spec(f"components.{target}") is not None
