@@ -1,0 +1,95 @@
+"""What users see when one server of a region dies."""
+
+import contextlib
+import json
+import os
+import signal
+import time
+from collections.abc import Iterator
+from pathlib import Path
+
+import httpx
+import psutil
+import pytest
+
+from tests.local.clone import Clone
+
+pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
+
+# The entry's budget to notice: interval, timeout and misses of its health check, with room for a slow machine.
+BUDGET_SECONDS = 5.0
+
+
+def kill(folder: Path) -> None:
+    process = psutil.Process(json.loads((folder / "server.json").read_text())["pid"])
+    for one in [process, *process.children(recursive=True)]:
+        with contextlib.suppress(psutil.NoSuchProcess):
+            one.send_signal(signal.SIGKILL)
+
+
+@pytest.fixture
+def healed(climbed: Clone) -> Iterator[Clone]:
+    """The stack, brought back by an ordinary `up` afterwards."""
+    yield climbed
+    climbed.must("up")
+    status = climbed.status()
+    assert all(region["ready"] and region["gateway"] == region["cache"] == "up" for region in status["regions"])
+
+
+def read_until_elsewhere(entry: str, path: str, region: str) -> tuple[list[int], str]:
+    """Statuses seen by users of a region, until somebody else answers them or the budget is used up."""
+    seen: list[int] = []
+    deadline = time.monotonic() + BUDGET_SECONDS
+    with httpx.Client(base_url=entry, timeout=5) as client:
+        while time.monotonic() < deadline:
+            answer = client.get(path, headers={"X-User-Region": region})
+            seen.append(answer.status_code)
+            if answer.status_code == 200 and answer.headers.get("X-Served-Region") != region:
+                return seen, answer.headers["X-Served-Region"]
+            time.sleep(0.02)
+    return seen, ""
+
+
+@pytest.mark.parametrize("what", ["service", "gateway"])
+def test_users_of_a_region_are_answered_elsewhere(healed: Clone, what: str) -> None:
+    entry = healed.status()["entry"]
+    order = {"customer": f"outage-{what}", "item": "lamp", "quantity": 1}
+    headers = {"X-User-Region": "us-east", "Idempotency-Key": f"outage-{what}-{os.getpid()}"}
+    made = httpx.post(f"{entry}/orders", json=order, headers=headers, timeout=10).json()
+    time.sleep(1)
+
+    kill(healed.stack / "regions" / "us-east" / what)
+    seen, elsewhere = read_until_elsewhere(entry, f"/orders/{made['id']}", "us-east")
+    assert elsewhere in ("eu-central", "ap-northeast"), seen
+    assert seen.count(200) == len(seen), f"reads failed: {seen}"
+
+    # A write with a key goes through, with one retry at the most.
+    for attempt in range(2):
+        answer = httpx.post(
+            f"{entry}/orders", json=order, headers={**headers, "Idempotency-Key": f"{what}-after"}, timeout=10
+        )
+        if answer.status_code in (200, 201):
+            break
+        assert attempt == 0, answer.text
+        time.sleep(1)
+
+    region = next(region for region in healed.status()["regions"] if region["name"] == "us-east")
+    assert region["gateway"] == ("down" if what == "gateway" else "up")
+    assert not region["ready"]
+
+
+def test_an_outage_of_every_cache_fails_no_read(healed: Clone) -> None:
+    entry = healed.status()["entry"]
+    headers = {"X-User-Region": "us-east", "Idempotency-Key": f"cache-{os.getpid()}"}
+    made = httpx.post(
+        f"{entry}/orders", json={"customer": "cache", "item": "lamp", "quantity": 1}, headers=headers, timeout=10
+    ).json()
+    time.sleep(1)
+    for region in ("eu-central", "us-east", "ap-northeast"):
+        kill(healed.stack / "regions" / region / "cache")
+    with httpx.Client(base_url=entry, timeout=5) as client:
+        for number in range(150):
+            region = ("eu-central", "us-east", "ap-northeast")[number % 3]
+            answer = client.get(f"/orders/{made['id']}", headers={"X-User-Region": region})
+            assert (answer.status_code, answer.headers["X-Served-Region"]) == (200, region)
+    assert {region["cache"] for region in healed.status()["regions"]} == {"down"}
