@@ -230,7 +230,9 @@ def hold_out(stack: Path, regions: Iterable[str]) -> bool:
     folder = paths.entry_folder(stack)
     held = sorted(set(regions))
     flag = envoy_files.read(_flag_path(folder)) or {}
-    changed = envoy_files.replace(_flag_path(folder), {**flag, "regions": held})
+    # What is held out now was decided by operations, except what `up` held out before and they left there.
+    by_default = sorted(set(flag.get("by_default", ())) & set(held) & set(flag.get("regions", ())))
+    changed = envoy_files.replace(_flag_path(folder), {**flag, "regions": held, "by_default": by_default})
     for path in sorted((folder / "xds" / "eds").glob("users-*.json")):
         content = envoy_files.read(path)
         if content is not None:
@@ -258,15 +260,27 @@ def with_held_out(content: Json, held: Iterable[str]) -> Json:
 
 
 def first_held_out(flag: Json | None, spec: EntrySpec) -> Json:
-    """The flag file after `spec`: what was decided stays; a region nobody has decided about is held out where users
-    are sent home. A change of policy decides anew, as `home` means by default what `nearest` does not."""
-    if flag is None or flag.get("policy", spec.policy) != spec.policy:
-        flag = {"regions": [], "decided": []}
-    decided = set(flag.get("decided", ()))
-    regions = set(flag["regions"])
+    """The flag file after `spec`.
+
+    What operations decided stays, whatever the policy. Where users are sent home, a region nobody has decided about is
+    held out by default; when they are sent to the nearest, what was held out by default is admitted, and nothing else.
+    """
+    flag = flag or {"policy": spec.policy, "regions": []}
+    regions, by_default = set(flag["regions"]), set(flag.get("by_default", ()))
+    decided = set(flag.get("decided", ())) if flag.get("policy") == spec.policy else set()
     if spec.policy == "home":
-        regions |= set(spec.regions) - decided - {spec.home}
-    return {"policy": spec.policy, "regions": sorted(regions), "decided": sorted(decided | set(spec.regions))}
+        standing_by = set(spec.regions) - decided - {spec.home}
+        regions |= standing_by
+        by_default |= standing_by
+    else:
+        regions -= by_default
+        by_default = set()
+    return {
+        "policy": spec.policy,
+        "regions": sorted(regions),
+        "by_default": sorted(by_default),
+        "decided": sorted(decided | set(spec.regions)),
+    }
 
 
 def _flag_path(folder: Path) -> Path:

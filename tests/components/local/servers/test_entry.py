@@ -95,6 +95,15 @@ def test_serving_the_nearest_admits_all_and_then_heeds_operations(tmp_path: Path
     assert entry.held_out(tmp_path) == ("us-east",)
 
 
+def test_a_step_up_admits_the_standby_and_not_what_a_failover_held_out(tmp_path: Path) -> None:
+    entry.ensure_files(spec(tmp_path, "eu-central", "us-east"))
+    entry.hold_out(tmp_path, ["eu-central", "ap-northeast"])  # the failover: home is gone, the standby takes users
+    entry.ensure_files(spec(tmp_path, *SLOTS, policy="nearest"))
+    assert entry.held_out(tmp_path) == ("eu-central",)
+    entry.ensure_files(spec(tmp_path, "eu-central", "us-east"))  # and down again: the standby stands by
+    assert set(entry.held_out(tmp_path)) == {"eu-central", "us-east", "ap-northeast"}
+
+
 def test_a_flag_that_is_set_during_a_deployment_wins(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     passive = spec(tmp_path, "eu-central", "us-east")
     entry.ensure_files(passive)
