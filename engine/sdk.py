@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import pickle
 from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
@@ -71,6 +72,8 @@ def run(
     # The source position of each registration, which only the CLI shows, would take a fifth of the time of a preview.
     traced = registration._get_stack_trace
     registration._get_stack_trace = source_pb2.StackTrace
+    # The SDK wraps this method once more with every provider that it serialises, until the recursion limit is reached.
+    batch_setitems = pickle._Pickler._batch_setitems  # type: ignore[attr-defined]
 
     async def main() -> None:
         asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="register"))
@@ -100,6 +103,7 @@ def run(
         asyncio.run(main())
     finally:
         registration._get_stack_trace = traced
+        pickle._Pickler._batch_setitems = batch_setitems  # type: ignore[attr-defined]
 
 
 def from_struct(struct: struct_pb2.Struct) -> dict[str, Any]:

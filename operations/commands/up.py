@@ -60,6 +60,9 @@ def _locked(options: argparse.Namespace, stack: Stack, began: float) -> int:
     if options.phase is not None:
         stack.settings_file.write_phase(new.phase.label)
     stack.settings_file.write_slots({region.name: region.slot for region in new.regions})
+    # As the next run will read them, or it would find in the state another text of the same settings.
+    stack = Stack.open(options.stack)
+    engine = choose(stack, engine.name)
     changes = [change for change in preview.changes if change.custom and change.op != "same"]
     if changes:
         say(f"{new.environment}: {new.phase.label} ({counts_text(preview.changes)})")

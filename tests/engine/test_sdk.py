@@ -8,6 +8,7 @@ from pulumi.runtime import config, rpc, settings, stack
 from pulumi.runtime.proto import resource_pb2
 
 from engine import sdk, values
+from tests.engine.conftest import World
 
 
 def test_constants_of_the_wire() -> None:
@@ -58,3 +59,13 @@ def test_what_the_engine_cannot_take_is_not_announced() -> None:
     assert resource_pb2.RESOURCE_MONITOR_FEATURE_TRANSFORMS in announced
     assert resource_pb2.RESOURCE_MONITOR_FEATURE_OUTPUT_VALUES not in announced
     assert resource_pb2.RESOURCE_MONITOR_FEATURE_BYTE_STRING not in announced
+
+
+def test_a_run_leaves_the_pickler_as_it_was(world: World) -> None:
+    """The SDK wraps it anew for every provider, which ends in a RecursionError after a thousand of them."""
+    import pickle
+
+    before = pickle._Pickler._batch_setitems  # type: ignore[attr-defined]
+    world.write("Paper('a')")
+    world.up()
+    assert pickle._Pickler._batch_setitems is before  # type: ignore[attr-defined]

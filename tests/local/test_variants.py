@@ -1,4 +1,4 @@
-"""Other settings, other machines: quorum durability, no delays, ports instead of addresses, regions that come and go."""
+"""Other settings, other machines: quorum, no delays, ports instead of addresses, regions that come and go."""
 
 import time
 

@@ -44,17 +44,24 @@ def ensure(
     once, is a reason for `restart`."""
     if restart:
         process.stop(folder)
-    server = process.start(
-        ServerSpec(
-            name=name,
-            folder=folder,
-            command=command(folder, programs),
-            log=folder / LOG,
-            endpoints=(admin, *endpoints),
-            stack_folder=stack,
-        )
+    spec = ServerSpec(
+        name=name,
+        folder=folder,
+        command=command(folder, programs),
+        log=folder / LOG,
+        endpoints=(admin, *endpoints),
+        stack_folder=stack,
     )
-    wait_applied(folder, admin, name=name, server=server)
+    server = process.start(spec)
+    try:
+        wait_applied(folder, admin, name=name, server=server)
+    except ServerFault:
+        if server.is_alive():
+            raise
+        # Envoy 1.40 has been seen to abort at its very start, once in some two hundred, with the same files with which
+        # it comes up the next time. What is wrong with the files would end the second one as well.
+        server = process.start(spec)
+        wait_applied(folder, admin, name=name, server=server)
     return server
 
 
