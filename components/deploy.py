@@ -3,11 +3,11 @@
 from collections.abc import Mapping
 from functools import partial
 from importlib import import_module
-from importlib.util import find_spec
 from typing import Any
 
 import pulumi
 
+from components.built import require_built
 from components.contracts import (
     CacheArgs,
     DatabaseArgs,
@@ -18,12 +18,7 @@ from components.contracts import (
     ServiceArgs,
     TrafficArgs,
 )
-from topology import SettingsError, Topology, to_summary
-
-
-def is_built(target: str) -> bool:
-    """Whether the components of a target exist."""
-    return find_spec(f"components.{target}") is not None
+from topology import Topology, to_summary
 
 
 def component(target: str, name: str) -> Any:
@@ -35,13 +30,10 @@ def deploy(topology: Topology) -> Mapping[str, pulumi.Input[Any]]:
     """Register every resource of the topology and return the stack's outputs.
 
     The target's modules are imported here and nowhere else, so that a stack pays only for the cloud that it uses.
-    The same classes exist for every target; what they create differs. Raises `SettingsError` for a target whose
-    components do not exist.
+    The same classes exist for every target; what they create differs. Raises `SettingsError` for a target or a
+    phase whose components do not exist.
     """
-    if not is_built(topology.target):
-        raise SettingsError(
-            (f"target: {topology.target!r} can be planned but not built: its components do not exist.",)
-        )
+    require_built(topology)
     build = partial(component, topology.target)
     app = topology.app
 

@@ -3,7 +3,6 @@
 import shlex
 from dataclasses import dataclass
 from functools import cached_property
-from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -86,8 +85,3 @@ class Stack:
         """A command for this stack, as a user would type it."""
         stack = ["--stack", self.name] if self.name != DEFAULT_STACK else []
         return shlex.join(["./meridian", *words, *stack])
-
-
-def is_built(target: str) -> bool:
-    """Whether the components of a target exist. Asked without importing Pulumi."""
-    return find_spec(f"components.{target}") is not None

@@ -59,7 +59,7 @@ def test_operations_reach_components_through_their_pulumi_free_parts() -> None:
     for path in sources("operations"):
         for name in imports(path):
             if name.startswith("components."):
-                assert name.startswith(("components.local.servers", "components.deploy")), f"{path.name} imports {name}"
+                assert name.startswith(("components.local.servers", "components.built")), f"{path.name} imports {name}"
 
 
 @pytest.mark.parametrize(

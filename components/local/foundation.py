@@ -3,6 +3,7 @@ network that lies between its regions.
 """
 
 import pulumi
+from pulumi.dynamic import DiffResult, UpdateResult
 
 from components.component import Component
 from components.contracts import FoundationArgs
@@ -17,6 +18,16 @@ class AddressBlockProvider(RealProvider):
 
     def ensure(self, props: Props) -> Props:
         return {"id": addresses.claim(stack_folder(props))}
+
+    def diff(self, _id: str, _olds: Props, _news: Props) -> DiffResult:
+        found = super().diff(_id, _olds, _news)
+        found.changes = found.changes or addresses.claimed(stack_folder(_news)) != _id
+        return found
+
+    def update(self, _id: str, _olds: Props, _news: Props) -> UpdateResult:
+        # Its servers are on the block that the state knows, whatever became of the file that says so.
+        addresses.claim(stack_folder(_news), kept=_id)
+        return UpdateResult({**_news})
 
     def is_in_place(self, props: Props) -> bool:
         return addresses.claimed(stack_folder(props)) is not None
@@ -53,6 +64,12 @@ class PasswordProvider(RealProvider):
 
     def ensure(self, props: Props) -> Props:
         return {"value": secrets.ensure_password(stack_folder(props), str(props["role"]))}
+
+    def update(self, _id: str, _olds: Props, _news: Props) -> UpdateResult:
+        # The file is gone, and the servers know the password that the state remembers: a new one would lock all out.
+        if not secrets.has_password(stack_folder(_news), str(_news["role"])):
+            secrets.restore_password(stack_folder(_news), str(_news["role"]), str(_olds["value"]))
+        return super().update(_id, _olds, _news)
 
     def is_in_place(self, props: Props) -> bool:
         return secrets.has_password(stack_folder(props), str(props["role"]))

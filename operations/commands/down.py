@@ -8,14 +8,22 @@ from operations.console import answer, confirm, document, say
 from operations.engines.choice import has_data, holder, holding
 from operations.engines.face import Engine
 from operations.engines.pulumi_cli import PulumiCli
-from operations.errors import Exit, Refused
+from operations.errors import Exit, Fault, Refused
 from operations.progress import View
 from operations.stack import Stack
 
 
 def run(options: argparse.Namespace) -> int:
     stack = Stack.open(options.stack)
-    held = holder(stack)
+    readable = True
+    try:
+        held = holder(stack)
+    except Fault as fault:
+        if not options.destroy_data or stack.target != "local":
+            raise
+        # Everything local runs from the stack's folder: a state that cannot be read keeps nobody from ending it.
+        say(f"The state is of no use: {fault}")
+        held, readable = None, False
     if held is not None and options.engine is not None and options.engine != held:
         from operations.engines.choice import choose
 
@@ -28,7 +36,7 @@ def run(options: argparse.Namespace) -> int:
         return Exit.DONE
     if held == "pulumi":
         PulumiCli(stack)  # says how to get it
-    members = _members(stack)
+    members = _members(stack, readable=readable)
     if members and not options.destroy_data:
         raise Refused(
             f"{stack.name} holds data, which `down` would delete: {', '.join(members)}. "
@@ -36,12 +44,12 @@ def run(options: argparse.Namespace) -> int:
         )
     say(f"This takes {stack.name} down for good: its servers, its addresses, its passwords and certificates.")
     for member in members:
-        say(f"  deleted   {member}, with its data")
+        say(f"  would delete {member}, with its data")
     confirm("Go on?", yes=options.yes)
     with lock.held(stack.folder, f"down --stack {stack.name}"):
-        engine = holding(stack)
+        engine = holding(stack) if readable else None
         if engine is not None:
-            engine.destroy(View())
+            _destroy(engine, sweeps=stack.target == "local")
         leftovers = _sweep(stack) if stack.target == "local" else 0
         if stack.target == "local" or not _holds_resources(engine):
             shutil.rmtree(stack.folder, ignore_errors=True)
@@ -54,9 +62,21 @@ def run(options: argparse.Namespace) -> int:
     return Exit.DONE
 
 
-def _members(stack: Stack) -> list[str]:
+def _destroy(engine: Engine, *, sweeps: bool) -> None:
+    """What the state knows, in order. A state that cannot be read keeps nobody from ending the local servers."""
+    import engine as embedded
+
+    try:
+        engine.destroy(View())
+    except (Fault, embedded.StateError) as fault:
+        if not sweeps or engine.name != "embedded":
+            raise
+        say(f"  the state is of no use ({fault}); everything that runs from the stack's folder is ended instead")
+
+
+def _members(stack: Stack, *, readable: bool) -> list[str]:
     """What holds data, by the state and by the folder: a copy may have been made just before a kill."""
-    engine = holding(stack)
+    engine = holding(stack) if readable else None
     found = set()
     if engine is not None:
         for urn, inputs in engine.protected().items():

@@ -3,11 +3,12 @@
 import argparse
 from typing import Any
 
+from components.built import missing
 from operations.changes import OPERATIONS, Change, Preview, counts, counts_text, lost
 from operations.console import answer, complain, document, output
 from operations.engines.choice import choose
 from operations.errors import Exit, Refused
-from operations.stack import Stack, is_built
+from operations.stack import Stack
 from operations.transition import Transition
 
 STYLE = {"create": "green", "update": "yellow", "replace": "red", "delete": "red"}
@@ -17,8 +18,8 @@ SIGN = {"create": "+", "update": "~", "replace": "±", "delete": "-"}
 def run(options: argparse.Namespace) -> int:
     stack = Stack.open(options.stack, options.phase)
     topology = stack.topology  # every fault of the settings is said before anything is looked at
-    if not is_built(topology.target):
-        return _planned_only(stack, as_json=options.json)
+    if (reason := missing(topology)) is not None:
+        return _planned_only(stack, reason, as_json=options.json)
     engine = choose(stack, options.engine)
     transition = Transition.of(stack, engine.outputs())
     refusals: tuple[str, ...] = ()
@@ -56,16 +57,13 @@ def _problems(refusal: Exception) -> tuple[str, ...]:
     raise refusal
 
 
-def _planned_only(stack: Stack, *, as_json: bool) -> int:
+def _planned_only(stack: Stack, reason: str, *, as_json: bool) -> int:
     transition = Transition.of(stack, None)
     if as_json:
         document(_document(stack, transition, None, None, ()))
         return Exit.DONE
     _show_steps(transition)
-    answer(
-        f"The components of the target {stack.target} are not built yet: these are the planned steps for a stack that "
-        "does not exist, without resources."
-    )
+    answer(f"These are the planned steps for a stack that does not exist, without resources. {reason}")
     return Exit.DONE
 
 

@@ -19,7 +19,7 @@ def run(options: argparse.Namespace) -> int:
     stack = Stack.open(options.stack)
     engine = holding(stack)
     outputs = engine.outputs() if engine is not None else None
-    if outputs is None or "topology" not in outputs or stack.target != "local":
+    if outputs is None or not {"topology", "ground", "entry"} <= set(outputs) or stack.target != "local":
         if options.json:
             document(NOT_UP)
         elif engine is not None and engine.has_stack():

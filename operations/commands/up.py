@@ -6,14 +6,16 @@ import time
 from collections.abc import Mapping
 from typing import Any
 
+from components.built import missing
 from operations import lock
 from operations.changes import counts, counts_text
 from operations.console import answer, confirm, document, say
 from operations.engines.choice import choose
 from operations.errors import Exit, Refused
 from operations.progress import View
-from operations.stack import Stack, is_built
+from operations.stack import Stack
 from operations.transition import Transition
+from topology.summary import summarise
 
 
 def run(options: argparse.Namespace) -> int:
@@ -21,14 +23,12 @@ def run(options: argparse.Namespace) -> int:
     # Before the lock, which makes the stack's folder: what is refused leaves nothing behind.
     stack = Stack.open(options.stack, options.phase)
     target = stack.topology.target
-    if not is_built(target):
-        raise Refused(
-            f"target: {target!r} can be planned but not built: its components do not exist yet. "
-            f"`{stack.command('preview')}` shows the planned steps."
-        )
+    if (reason := missing(stack.topology)) is not None:
+        raise Refused(f"{reason} `{stack.command('preview')}` shows the planned steps.")
     if target == "local":
-        from operations.drivers.local import platform_problem
+        from operations.drivers.local import check_programs, platform_problem
 
+        check_programs(stack.settings.local)
         if (problem := platform_problem()) is not None:
             say(f"warning: {problem}")
     choose(stack, options.engine)
@@ -68,6 +68,10 @@ def _locked(options: argparse.Namespace, stack: Stack, began: float) -> int:
         say(f"{new.environment}: {new.phase.label} ({counts_text(preview.changes)})")
     with_view = View(began=began)
     outputs = engine.up(with_view, given_up=given_up)
+    if new.target == "local":
+        from operations.drivers.local import await_ready
+
+        await_ready(stack.folder, str(outputs["ground"]), summarise(new))
     seconds = time.monotonic() - began
     if options.json:
         document(

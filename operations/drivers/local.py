@@ -12,8 +12,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from components.local.servers import entry, gateway, paths, postgres_status, process, valkey
+from components.local.servers import binaries, entry, gateway, paths, postgres_status, process, valkey
 from components.local.servers.addresses import Addresses, Endpoint, release
+from components.local.servers.errors import ServerFault
+from operations.errors import Fault, Refused
 
 if TYPE_CHECKING:
     from topology import Summary
@@ -124,6 +126,40 @@ def is_ready(service: Endpoint) -> bool | None:
         return False
     except OSError:
         return None
+
+
+def await_ready(stack_folder: Path, block: str, stack: "Summary", seconds: float = 15.0) -> None:
+    """Return once every region that has a service serves all users; a fault names the regions that serve nobody."""
+    deadline = time.monotonic() + seconds
+    while True:
+        serving = [region for region in look(stack_folder, block, stack) if region.service != "absent"]
+        if all(region.ready and region.entry in ("healthy", "held out") for region in serving):
+            return
+        if time.monotonic() > deadline:
+            break
+        time.sleep(0.2)
+    # A region that some users do not reach, as when a link is cut on purpose, is no fault of what was started.
+    lame = [region.name for region in serving if not region.ready or region.entry in (None, "unhealthy", "absent")]
+    if lame:
+        raise Fault(
+            f"not serving after {seconds:g} s: {', '.join(lame)}. Everything was started; "
+            f"`./meridian logs {lame[0]}` has what its servers say"
+        )
+
+
+def check_programs(settings: Any) -> None:
+    """The servers' programs, before anything is built: a folder that a setting names is a matter of settings."""
+    for key, find, folder in (
+        ("postgres_folder", binaries.postgres, settings.postgres_folder),
+        ("valkey_folder", binaries.valkey, settings.valkey_folder),
+        ("envoy_folder", binaries.envoy, settings.envoy_folder),
+    ):
+        try:
+            find(Path(folder) if folder else None)
+        except ServerFault as fault:
+            if not folder:
+                raise
+            raise Refused(f"local.{key}: {folder!r} cannot be used. {fault}") from None
 
 
 # --- taking down -----------------------------------------------------------------------------------------------------

@@ -84,6 +84,8 @@ class Embedded:
                     f"this is the state of the stack {stack} of the project {project}, "
                     f"not of {self.stack.name} of {self.stack.project}"
                 )
+        if not state.resources and (self.has_stack() or any(self.stack.folder.glob("regions/*/members/*/data"))):
+            raise Refused("this export holds no resources, and the stack has some: it would be forgotten, not removed")
         self.state_file(word).save(state)
         return len(state.resources)
 

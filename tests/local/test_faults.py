@@ -194,6 +194,52 @@ def test_a_damaged_state_file_is_named_and_kept(clone: Clone) -> None:
     clone.must("up")
 
 
+def test_files_that_were_lost_are_put_back_as_they_were(clone: Clone) -> None:
+    """Another password, another address block or another map would lock out what runs."""
+    clone.must("up")
+    entry = clone.status()["entry"]
+    password = clone.stack / "secrets" / "service.password"
+    kept, addresses = password.read_text(), (clone.stack / "block.json").read_text()
+    password.unlink()
+    (clone.stack / "block.json").unlink()
+    (clone.stack / "regions" / "eu-central" / "partitions.json").write_text("damaged")
+    service = json.loads((clone.stack / "regions" / "eu-central" / "service" / "server.json").read_text())["pid"]
+    psutil.Process(service).kill()
+    clone.must("up")
+    assert password.read_text() == kept
+    assert json.loads((clone.stack / "block.json").read_text()) == json.loads(addresses)
+    assert clone.status()["entry"] == entry
+    order = {"customer": "lost", "item": "lamp", "quantity": 1}
+    answer = httpx.post(f"{entry}/orders", json=order, headers={"Idempotency-Key": "1"}, timeout=10)
+    assert answer.status_code == 201, answer.text
+
+
+def test_down_ends_everything_also_without_a_state_that_can_be_read(clone: Clone) -> None:
+    clone.must("up")
+    pids = [json.loads(path.read_text())["pid"] for path in clone.stack.rglob("server.json")]
+    for name in ("state.json", "state.json.bak"):
+        (clone.stack / name).write_text("damaged")
+    clone.must("down", "--destroy-data", "--yes")
+    assert not [pid for pid in pids if lives(pid)]
+    assert not clone.stack.exists()
+
+
+def test_what_is_not_built_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+    clone = Clone.make(tmp_path)
+    settings = clone.folder / "Pulumi.dev.yaml"
+    whole = settings.read_text()
+    settings.write_text(
+        whole
+        + "  meridian:conflicts: {model: home-partition}\n"
+        + "  meridian:partitions: [{name: us, slot: 1, origin: us-east, serves: [US]}]\n"
+    )
+    refused(clone.run("up", "--phase", "5"), "active-active", "multi-region-reads")
+    assert clone.run("preview", "--phase", "5").status == 0
+    settings.write_text(whole + "  meridian:local: {postgres_folder: /nowhere}\n")
+    refused(clone.run("up"), "local.postgres_folder", "/nowhere")
+    assert not (clone.folder / ".meridian" / "stacks").exists()
+
+
 def test_servers_come_back_after_a_reboot(clone: Clone) -> None:
     clone.must("up", "--phase", "async-replica")
     entry = clone.status()["entry"]

@@ -78,6 +78,24 @@ def test_users_of_a_region_are_answered_elsewhere(healed: Clone, what: str) -> N
     assert not region["ready"]
 
 
+@pytest.mark.parametrize("what", ["service", "members/main-eu-central"])
+def test_writes_are_refused_clearly_while_the_writer_is_gone(healed: Clone, what: str) -> None:
+    entry = healed.status()["entry"]
+    order = {"customer": "refused", "item": "lamp", "quantity": 1}
+    kill(healed.stack / "regions" / "eu-central" / what)
+    time.sleep(2)
+    region = "us-east"
+    began = time.monotonic()
+    headers = {"X-User-Region": region, "Idempotency-Key": f"refused-{region}-{os.getpid()}"}
+    answer = httpx.post(f"{entry}/orders", json=order, headers=headers, timeout=20)
+    assert answer.status_code in (503, 504), answer.text
+    assert answer.headers["Retry-After"]
+    assert answer.headers["Content-Type"] == "application/problem+json"
+    assert time.monotonic() - began < 12
+    read = httpx.get(f"{entry}/orders", params={"customer": "refused"}, headers=headers, timeout=5)
+    assert (read.status_code, read.headers["X-Served-Region"]) == (200, region)
+
+
 def test_an_outage_of_every_cache_fails_no_read(healed: Clone) -> None:
     entry = healed.status()["entry"]
     headers = {"X-User-Region": "us-east", "Idempotency-Key": f"cache-{os.getpid()}"}

@@ -159,9 +159,14 @@ def is_free(endpoint: Endpoint) -> bool:
     return True
 
 
-def claim(stack_folder: Path) -> str:
-    """The stack's block: the one it has, else a free one, which it keeps from now on."""
+def claim(stack_folder: Path, *, kept: str | None = None) -> str:
+    """The stack's block: the one it has, else a free one, which it keeps from now on.
+
+    `kept` is the block that it is known to have, should its own record of that be lost.
+    """
     with _registry() as registry:
+        if kept is not None and _recorded(stack_folder) != kept:
+            paths.write_json(paths.block_file(stack_folder), {"block": kept}, durable=True)
         kept = _recorded(stack_folder)
         if kept is not None:
             Addresses(kept)

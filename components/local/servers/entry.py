@@ -15,7 +15,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from components.local.servers import envoy, envoy_admin, envoy_files, envoy_process, paths
+from components.local.servers import envoy, envoy_admin, envoy_files, envoy_process, inotify, paths
 from components.local.servers.addresses import Addresses, Endpoint
 from components.local.servers.envoy import Json
 from components.local.servers.gateway import INTERNAL_HEADERS
@@ -34,7 +34,7 @@ HEALTHY_AFTER = 2
 # A read is quick or lost. A write may be held by the gateway during a failover: a try outlasts the gateway's own
 # limit (6 s), so that the same write is not sent twice at once, and there is time for a second one.
 READ_TIMEOUT, READ_TRY_TIMEOUT = "10s", "2.5s"
-WRITE_TIMEOUT, WRITE_TRY_TIMEOUT = "16s", "6.5s"
+WRITE_TIMEOUT, WRITE_TRY_TIMEOUT = "14s", "6.5s"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -187,7 +187,9 @@ def _write(user: str) -> Json:
     return {
         "cluster": f"users-{user}",
         "timeout": WRITE_TIMEOUT,
-        "retry_policy": {**_elsewhere(), "num_retries": 3, "per_try_timeout": WRITE_TRY_TIMEOUT},
+        # One more region is asked, and no third: each has tried to reach the writer for as long as its gateway holds a
+        # write, and a user who has to be refused should be told so.
+        "retry_policy": {**_elsewhere(), "num_retries": 1, "per_try_timeout": WRITE_TRY_TIMEOUT},
     }
 
 
@@ -306,6 +308,8 @@ def ensure_files(spec: EntrySpec) -> tuple[str, ...]:
 
 def ensure_started(spec: EntrySpec) -> Running:
     """The entry runs and uses `spec`; when it runs already it is not restarted."""
+    # A region that is planned anew brings a file to watch.
+    inotify.require(sum(not _users_file(spec, user).exists() for user in spec.regions), "the entry")
     return start(spec, restart="bootstrap.json" in ensure_files(spec))
 
 
@@ -317,15 +321,20 @@ def start(spec: EntrySpec, *, restart: bool = False) -> Running:
         stack=spec.stack,
         admin=spec.admin,
         endpoints=(spec.addresses.entry(),),
+        watches=inotify.ENTRY,
         programs=spec.programs,
         restart=restart,
     )
 
 
+def _users_file(spec: EntrySpec, user: str) -> Path:
+    return spec.folder / "xds" / "eds" / f"users-{user}.json"
+
+
 def is_written(spec: EntrySpec) -> bool:
     """Whether the files send every user where `spec` says, whichever regions are held out now."""
     for user in spec.regions:
-        content = envoy_files.read(spec.folder / "xds" / "eds" / f"users-{user}.json")
+        content = envoy_files.read(_users_file(spec, user))
         if content is None or with_held_out(content, ()) != with_held_out(users_endpoints(spec, user), ()):
             return False
     return True

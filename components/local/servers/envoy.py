@@ -164,13 +164,22 @@ def cluster(
     connect_timeout: str = "1s",
     http: Json | None = None,
     tls: Json | None = None,
+    endpoints: list[Json] | None = None,
     **more: Any,
 ) -> Json:
-    """A cluster whose endpoints come from its own file; `http` are the options of an HTTP cluster."""
+    """A cluster whose endpoints come from its own file, or are `endpoints`; `http` are the options of an HTTP cluster.
+
+    Envoy takes one inotify instance for each file that it watches, of 128 that a user has by default: endpoints that
+    change with the topology only, and not in operation, have no file of their own.
+    """
+    where: Json = (
+        {"type": "EDS", "eds_cluster_config": {"eds_config": source(folder / "xds" / "eds" / f"{name}.json")}}
+        if endpoints is None
+        else {"type": "STATIC", "load_assignment": {"cluster_name": name, "endpoints": endpoints}}
+    )
     made: Json = {
         "name": name,
-        "type": "EDS",
-        "eds_cluster_config": {"eds_config": source(folder / "xds" / "eds" / f"{name}.json")},
+        **where,
         "connect_timeout": connect_timeout,
         "lb_policy": "ROUND_ROBIN",
         "per_connection_buffer_limit_bytes": 1024 * 1024,

@@ -69,6 +69,8 @@ def versions(folder: Path) -> dict[str, tuple[str, str]]:
     note("lds.json", "listener_manager.lds.version_text")
     note("cds.json", "cluster_manager.cds.version_text")
     for resource in (read(folder / "xds/cds.json") or {}).get("resources", []):
+        if resource.get("type") == "STATIC":
+            continue
         note(f"eds/{resource['name']}.json", f"cluster.{resource['name']}.version_text")
     for path in sorted((folder / "xds/rds").glob("*.json")):
         note(f"rds/{path.name}", f"http.{path.stem}.rds.{path.stem}.version_text")

@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-from components.local.servers import binaries, envoy_admin, process
+from components.local.servers import binaries, envoy_admin, inotify, process
 from components.local.servers.addresses import Endpoint
 from components.local.servers.envoy import DRAIN_SECONDS
 from components.local.servers.errors import ServerFault
@@ -37,6 +37,7 @@ def ensure(
     stack: Path,
     admin: Endpoint,
     endpoints: tuple[Endpoint, ...],
+    watches: int,
     programs: Path | None = None,
     restart: bool = False,
 ) -> Running:
@@ -44,6 +45,8 @@ def ensure(
     once, is a reason for `restart`."""
     if restart:
         process.stop(folder)
+    if process.running(folder) is None:
+        inotify.require(watches, name)
     spec = ServerSpec(
         name=name,
         folder=folder,

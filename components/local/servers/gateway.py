@@ -23,7 +23,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal, TypeAlias
 
-from components.local.servers import envoy, envoy_admin, envoy_files, envoy_process, paths
+from components.local.servers import envoy, envoy_admin, envoy_files, envoy_process, inotify, paths
 from components.local.servers.addresses import Addresses, Endpoint
 from components.local.servers.envoy import Json
 from components.local.servers.errors import ServerFault
@@ -42,7 +42,7 @@ SERVICE_TIMEOUT = "6s"
 # A write waits this long for a writer, through a failover, and each try this long for an answer. A try is longer than
 # a commit takes that waits for its first synchronous standby after a promotion (about 1 s at 100 ms round trip): a
 # second try would only meet the first one, still in flight.
-EGRESS_TIMEOUT = "5s"
+EGRESS_TIMEOUT = "3s"
 EGRESS_TRY_TIMEOUT = "2.5s"
 
 
@@ -72,24 +72,18 @@ class GatewaySpec:
 
 
 def render(spec: GatewaySpec) -> dict[str, Json]:
-    """Every file but the pointers. Only partitions change listeners and clusters; the rest is in endpoint files."""
-    local = {f"local-db-{name}": spec.members.get(name) for name in spec.partitions}
+    """Every file but the pointers. Only partitions change listeners; who is where changes clusters and pointers."""
     return {
         "bootstrap.json": envoy.bootstrap(
             spec.folder, node=f"gateway-{spec.region}", cluster="meridian-gateway", admin=spec.admin
         ),
         **envoy.secrets(paths.keys_folder(spec.stack, spec.region)),
-        **{
-            f"xds/eds/{name}.json": envoy.assignment(name, [envoy.locality(spec.region, endpoint)] if endpoint else [])
-            for name, endpoint in {"local-service": spec.service, **local}.items()
-        },
         "xds/cds.json": envoy.clusters(
             local_service(spec),
             *(local_database(spec, name) for name in spec.partitions),
             *(writer(spec, name) for name in spec.partitions),
             *(writer_database(spec, name) for name in spec.partitions),
         ),
-        "xds/rds/egress.json": envoy.routes(egress_routes(spec)),
         "xds/lds.json": envoy.listeners(
             users_listener(spec),
             peers_listener(spec),
@@ -101,11 +95,15 @@ def render(spec: GatewaySpec) -> dict[str, Json]:
 
 def local_service(spec: GatewaySpec) -> Json:
     # uvicorn closes a connection that was idle for 5 s unless told otherwise.
-    return envoy.cluster(spec.folder, "local-service", http=envoy.http1(idle="4s"))
+    return envoy.cluster(spec.folder, "local-service", http=envoy.http1(idle="4s"), endpoints=_here(spec, spec.service))
 
 
 def local_database(spec: GatewaySpec, partition: str) -> Json:
-    return envoy.cluster(spec.folder, f"local-db-{partition}")
+    return envoy.cluster(spec.folder, f"local-db-{partition}", endpoints=_here(spec, spec.members.get(partition)))
+
+
+def _here(spec: GatewaySpec, endpoint: Endpoint | None) -> list[Json]:
+    return [envoy.locality(spec.region, endpoint)] if endpoint else []
 
 
 def writer(spec: GatewaySpec, partition: str) -> Json:
@@ -160,9 +158,9 @@ def peers_listener(spec: GatewaySpec) -> Json:
 
 
 def egress_listener(spec: GatewaySpec) -> Json:
-    table = {"rds": {"route_config_name": "egress", "config_source": envoy.source(spec.folder / "xds/rds/egress.json")}}
-    manager = envoy.http_filter("egress", route_source=table, errors=spec.folder / "errors.log")
-    return envoy.listener("egress", spec.addresses.gateway_egress(spec.slot), [{"filters": [manager]}])
+    # A listener that comes with a new partition is not refused because its cluster is still warming.
+    filters = [_http(spec, "egress", {**egress_routes(spec), "validate_clusters": False})]
+    return envoy.listener("egress", spec.addresses.gateway_egress(spec.slot), [{"filters": filters}])
 
 
 def egress_routes(spec: GatewaySpec) -> Json:
@@ -308,6 +306,7 @@ def ensure_started(spec: GatewaySpec, writers: Mapping[str, tuple[str, int]]) ->
         stack=spec.stack,
         admin=spec.admin,
         endpoints=endpoints,
+        watches=inotify.GATEWAY,
         programs=spec.programs,
         restart="bootstrap.json" in changed,
     )

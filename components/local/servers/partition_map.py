@@ -16,8 +16,10 @@ EVERY_HOME = "*"
 
 def newest(stack: Path) -> dict[str, Any] | None:
     """The map with the highest version among the regions' copies; None while no region has one."""
-    copies = [paths.read_json(path) for path in (stack / "regions").glob("*/partitions.json")]
-    return max((copy for copy in copies if isinstance(copy, dict)), key=lambda copy: copy["version"], default=None)
+    copies: list[Any] = [
+        copy for path in (stack / "regions").glob("*/partitions.json") if _is_map(copy := paths.read_json(path))
+    ]
+    return max(copies, key=lambda copy: copy["version"], default=None)
 
 
 def writers(stack: Path, origins: Mapping[str, str]) -> dict[str, str]:
@@ -30,7 +32,7 @@ def writers(stack: Path, origins: Mapping[str, str]) -> dict[str, str]:
 def ensure(stack: Path, region: str, origins: Mapping[str, str]) -> bool:
     """Give the region its first copy. Whether it had none."""
     path = paths.partition_map(stack, region)
-    if path.exists():
+    if is_there(stack, region):
         return False
     known = newest(stack) or {"version": 1, "partitions": {}, "homes": {EVERY_HOME: "main"}}
     partitions = {**{name: {"writer": origin} for name, origin in origins.items()}, **known["partitions"]}
@@ -39,4 +41,12 @@ def ensure(stack: Path, region: str, origins: Mapping[str, str]) -> bool:
 
 
 def is_there(stack: Path, region: str) -> bool:
-    return paths.partition_map(stack, region).exists()
+    """Whether the region has a map that can be read: a damaged one is as good as none."""
+    return _is_map(paths.read_json(paths.partition_map(stack, region)))
+
+
+def _is_map(content: Any) -> bool:
+    match content:
+        case {"version": int(), "partitions": dict(), "homes": dict()}:
+            return True
+    return False

@@ -36,5 +36,10 @@ def ensure_password(stack_folder: Path, name: str) -> str:
     return read_password(stack_folder, name)
 
 
+def restore_password(stack_folder: Path, name: str, password: str) -> None:
+    """Put back the password that the servers know."""
+    paths.write_atomic(password_file(stack_folder, name), password + "\n", durable=True)
+
+
 def remove_password(stack_folder: Path, name: str) -> None:
     password_file(stack_folder, name).unlink(missing_ok=True)

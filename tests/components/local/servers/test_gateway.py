@@ -21,12 +21,12 @@ def spec(tmp_path: Path) -> gateway.GatewaySpec:
     )
 
 
-def test_a_member_or_a_service_changes_one_endpoint_file(spec: gateway.GatewaySpec) -> None:
+def test_a_member_or_a_service_changes_no_listener(spec: gateway.GatewaySpec) -> None:
     gateway.ensure_files(spec, WRITERS)
     with_member = replace(spec, members={"main": PLACES.postgres(1, 0)})
-    assert gateway.ensure_files(with_member, WRITERS) == ("xds/eds/local-db-main.json",)
+    assert gateway.ensure_files(with_member, WRITERS) == ("xds/cds.json",)
     with_service = replace(with_member, service=PLACES.service(1))
-    assert gateway.ensure_files(with_service, WRITERS) == ("xds/eds/local-service.json",)
+    assert gateway.ensure_files(with_service, WRITERS) == ("xds/cds.json",)
 
 
 def test_a_second_time_changes_nothing(spec: gateway.GatewaySpec) -> None:
@@ -43,7 +43,7 @@ def test_a_partition_adds_its_own_and_touches_no_other(spec: gateway.GatewaySpec
     assert {name: more_clusters[name] for name in clusters} == clusters
     assert set(more_clusters) - set(clusters) == {"local-db-eu", "writer-eu", "db-eu"}
     listeners, more_listeners = resources(spec, "xds/lds.json"), resources(more, "xds/lds.json")
-    assert {name for name in listeners if more_listeners[name] != listeners[name]} == {"peers"}
+    assert {name for name in listeners if more_listeners[name] != listeners[name]} == {"peers", "egress"}
     assert set(more_listeners) - set(listeners) == {"db-eu"}
 
 

@@ -1,0 +1,27 @@
+"""Which targets exist, and how far up the ladder. Importable without Pulumi, for those who only plan."""
+
+from topology import Phase, SettingsError, Topology
+
+HIGHEST: dict[str, Phase] = {"local": Phase.MULTI_REGION_READS}
+
+
+def missing(topology: Topology) -> str | None:
+    """Why a topology can be planned but not built, as one sentence that names the setting; None where it can."""
+    highest = HIGHEST.get(topology.target)
+    if highest is None:
+        return (
+            f"target: {topology.target!r} can be planned but not built: its components are not built yet. "
+            f"Built are: {', '.join(HIGHEST)}."
+        )
+    if topology.phase > highest:
+        return (
+            f"phase: {topology.phase.label} can be planned but not built on the target {topology.target!r} yet. "
+            f"The highest that is built is {highest.label}."
+        )
+    return None
+
+
+def require_built(topology: Topology) -> None:
+    """Raises `SettingsError` for what cannot be built."""
+    if (reason := missing(topology)) is not None:
+        raise SettingsError((reason,))
