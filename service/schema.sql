@@ -93,6 +93,12 @@ begin
     end if;
 
     select c.home into true_home from public.customers c where c.customer = for_customer;
+    if true_home is null then
+        -- The first orders of a customer come one after the other: the row is unique in two ways, ON CONFLICT watches one
+        -- of them, and two inserts at once could meet in the other, as an error.
+        perform pg_advisory_xact_lock(hashtextextended(for_customer, 1));
+        select c.home into true_home from public.customers c where c.customer = for_customer;
+    end if;
     true_home := coalesce(true_home, for_home);
 
     -- The barrier for moving a home: writers share the lock, the move takes it alone. The flag is read in a statement

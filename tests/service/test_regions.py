@@ -13,7 +13,7 @@ import httpx
 import pytest
 
 from tests.service.conftest import Regions
-from tests.service.servers import eventually
+from tests.service.servers import Service, eventually
 
 pytestmark = pytest.mark.servers
 
@@ -65,10 +65,12 @@ def test_a_write_goes_to_the_writer_with_trace_and_request_id(regions: Regions, 
     assert answer.status_code == 201
     assert (answer.headers["X-Served-Region"], answer.headers["X-Written-Region"]) == ("us-east", "eu-central")
     assert answer.headers["X-Request-Id"] == identity
-    lines = [
-        next(line for line in service.lines() if line.get("request_id") == identity)
-        for service in (regions.reader, regions.writer)
-    ]
+
+    def logged(service: Service) -> dict[str, Any] | None:
+        return next((line for line in service.lines() if line.get("request_id") == identity), None)
+
+    # A line is written after its answer.
+    lines = [eventually(lambda s=service: logged(s), "the line") for service in (regions.reader, regions.writer)]
     assert [line["trace_id"] for line in lines] == [trace, trace]
     assert lines[0]["span_id"] != lines[1]["span_id"]
     assert (lines[0]["forwarded_to"], lines[1]["forwarded_by"]) == ("eu-central", "us-east")

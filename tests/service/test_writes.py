@@ -33,6 +33,18 @@ async def burst(orders: list[tuple[str, dict[str, Any], dict[str, str]]]) -> lis
         )
 
 
+def test_the_first_orders_of_new_customers_meet_without_an_error(regions: Regions) -> None:
+    """Two unique keys meet in the customer's first row, and only one of them is the arbiter of ON CONFLICT."""
+    for _ in range(4):
+        customers = [f"new-{uuid.uuid4()}" for _ in range(8)]
+        orders = [
+            (regions.writer.url, {"customer": who, "item": "x", "quantity": 1}, {"Idempotency-Key": str(uuid.uuid4())})
+            for _ in range(5)
+            for who in customers
+        ]
+        assert Counter(answer.status_code for answer in asyncio.run(burst(orders))) == {201: 40}
+
+
 def test_fifty_writers_on_one_customer_leave_no_gap_and_no_double(regions: Regions) -> None:
     who = f"busy-{uuid.uuid4()}"
     answers = asyncio.run(
