@@ -5,6 +5,7 @@ import contextlib
 import json
 import threading
 import time
+from abc import ABC, abstractmethod
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import Future
 from dataclasses import dataclass, field
@@ -226,7 +227,7 @@ class Load:
 
 
 @dataclass
-class _Server:
+class _Server(ABC):
     name: str
     endpoint: Endpoint
     _server: asyncio.Server | None = None
@@ -254,8 +255,9 @@ class _Server:
             self._writers.discard(writer)
             writer.close()
 
+    @abstractmethod
     async def talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        raise NotImplementedError
+        """Answer one connection until it ends."""
 
 
 @dataclass
