@@ -1,6 +1,11 @@
 """The parts of the benchmarks that are right or wrong; how long something takes is not tested anywhere."""
 
 import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -180,3 +185,15 @@ def test_an_import_is_weighed_in_an_interpreter_of_its_own() -> None:
     told = memory.imported(memory.IMPORTS["the local target"])
     assert told["clouds"] == []
     assert int(str(told["bytes"])) > memory.MEBIBYTE
+
+
+# stacks
+
+
+def test_a_runtime_folder_takes_along_what_no_record_tells_of() -> None:
+    with stacks.runtime() as home:
+        environment = {**os.environ, "MERIDIAN_SERVER": f"{home}/stacks/x/server.json"}
+        lost = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(60)"], env=environment)
+        time.sleep(0.1)  # until it is that program, with that environment
+    assert lost.wait(timeout=10) == -signal.SIGKILL
+    assert not home.exists()

@@ -249,7 +249,7 @@ def test_a_damaged_state_file_is_named_and_kept(here: Copy) -> None:
     path = write_embedded_state(here.stack)
     whole = path.read_bytes()
     path.write_bytes(whole[:50])
-    for words in (("up",), ("preview",), ("status",), ("down", "--destroy-data", "--yes")):
+    for words in (("up",), ("preview",), ("status",), ("down", "--yes")):
         outcome = command(*words)
         assert outcome.status == 1, words
         assert str(path) in outcome.stderr

@@ -212,7 +212,8 @@ class Connection:
             socket_ = transport.get_extra_info("socket")
             if socket_ is not None:
                 # Closed with this, TCP sends a reset in place of a polite end.
-                with contextlib.suppress(OSError):
+                # uvloop says of a socket that is closed already that its number is negative.
+                with contextlib.suppress(OSError, ValueError):
                     socket_.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
             transport.abort()
 
