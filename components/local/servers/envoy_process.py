@@ -56,15 +56,7 @@ def ensure(
         stack_folder=stack,
     )
     server = process.start(spec)
-    try:
-        wait_applied(folder, admin, name=name, server=server)
-    except ServerFault:
-        if server.is_alive():
-            raise
-        # Envoy 1.40 has been seen to abort at its very start, once in some two hundred, with the same files with which
-        # it comes up the next time. What is wrong with the files would end the second one as well.
-        server = process.start(spec)
-        wait_applied(folder, admin, name=name, server=server)
+    wait_applied(folder, admin, name=name, server=server)
     return server
 
 

@@ -113,6 +113,17 @@ def _write(path: Path, content: str | bytes, mode: int, *, durable: bool) -> Non
         sync_folder(path.parent)
 
 
+def write_if_changed(path: Path, content: str) -> bool:
+    """Replace `path` unless it reads so already. Whether it did not."""
+    try:
+        if path.read_text() == content:
+            return False
+    except FileNotFoundError:
+        pass
+    write_atomic(path, content)
+    return True
+
+
 def sync_folder(folder: Path) -> None:
     """Make the names in a folder survive a power cut."""
     descriptor = os.open(folder, os.O_RDONLY)

@@ -105,7 +105,7 @@ def create_replica(
         member.home / PASSWORD_FILE,
         password_line(REPLICATOR, secrets.read_password(member.stack_folder, REPLICATOR)),
     )
-    _write_if_changed(member.home / UPSTREAM, upstream(member, source, slot or member.slot))
+    paths.write_if_changed(member.home / UPSTREAM, upstream(member, source, slot or member.slot))
     if not member.data.exists():
         _copy(member, source, slot or member.slot, on_wait)
     server = _configure_and_start(member, on_wait)
@@ -151,8 +151,8 @@ def reconfigure(member: MemberSpec) -> Reconfigured:
     """Write the configuration; a running server takes over at once what it can. It is never restarted here."""
     paths.make_folder(member.home)
     changed = [
-        _write_if_changed(member.home / HOST_RULES, host_rules()),
-        _write_if_changed(member.home / SETTINGS, configuration(member)),
+        paths.write_if_changed(member.home / HOST_RULES, host_rules()),
+        paths.write_if_changed(member.home / SETTINGS, configuration(member)),
     ]
     if not any(changed) or not is_running(member):
         return Reconfigured(changed=any(changed), needs_restart=())
@@ -488,14 +488,6 @@ def _roles(member: MemberSpec, connection: Connection, known: set[str]) -> sql.C
 def _value(connection: Connection, query: str) -> object:
     row = connection.execute(query.encode()).fetchone()
     return row[0] if row else None
-
-
-def _write_if_changed(path: Path, content: str) -> bool:
-    with contextlib.suppress(FileNotFoundError):
-        if path.read_text() == content:
-            return False
-    paths.write_atomic(path, content)
-    return True
 
 
 def _programs(member: MemberSpec) -> Path:

@@ -29,7 +29,7 @@ def ensure_started(
 ) -> Running:
     folder = paths.cache_folder(stack_folder, region)
     password = secrets.ensure_password(stack_folder, PASSWORD)
-    if _write_if_changed(folder / _SETTINGS, configuration(endpoint, password, memory)):
+    if paths.write_if_changed(folder / _SETTINGS, configuration(endpoint, password, memory)):
         # It is asked to start afresh; nothing in it is worth keeping.
         process.stop(folder)
     server = process.start(
@@ -108,11 +108,3 @@ def stop(stack_folder: Path, region: str) -> bool:
 def remove(stack_folder: Path, region: str) -> None:
     stop(stack_folder, region)
     shutil.rmtree(paths.cache_folder(stack_folder, region), ignore_errors=True)
-
-
-def _write_if_changed(path: Path, content: str) -> bool:
-    with contextlib.suppress(FileNotFoundError):
-        if path.read_text() == content:
-            return False
-    paths.write_atomic(path, content)
-    return True
