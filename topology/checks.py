@@ -4,10 +4,11 @@ A check runs when every key that it looks at is sound, so that one fault hides a
 """
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterator, Sequence
 from dataclasses import dataclass
 from ipaddress import IPv4Network
 
+from topology import checks_aws, checks_clouds, checks_gcp
 from topology.addressing import (
     LARGEST,
     REGION_PREFIX,
@@ -19,17 +20,17 @@ from topology.addressing import (
     range_of_slot,
 )
 from topology.catalogue import SLOTS, catalogue, jurisdictions
+from topology.errors import sentence
 from topology.nearest import nearest
 from topology.schema import RegionSetting, ResidencySetting, Settings
+from topology.section import Section
+
+CLOUDS = frozenset({"aws", "gcp"})
 
 REFUSED_MODELS = {
     "last-writer-wins": "It drops one of two acknowledged writes without telling anyone.",
     "consensus": "It needs another database than PostgreSQL, and every write would wait for another region.",
 }
-
-
-def sentence(*parts: str) -> str:
-    return " ".join(part for part in parts if part)
 
 
 def repeated(values: Sequence[object]) -> list[object]:
@@ -201,12 +202,6 @@ def check_target(settings: Settings) -> Iterator[str]:
         )
 
 
-def check_local(settings: Settings) -> Iterator[str]:
-    if settings.target != "local":
-        for key in sorted(settings.local.model_fields_set):
-            yield f"local.{key}: means nothing on the target {settings.target}. Leave it out."
-
-
 def check_retire(settings: Settings) -> Iterator[str]:
     known = catalogue(settings.target)
     for name in settings.retire:
@@ -226,6 +221,18 @@ class Check:
     find: Callable[[Settings], Iterator[str]]
 
 
+def only_on(targets: Collection[str], section: str, *, besides: Collection[str] = ()) -> Check:
+    """That the keys of a section are written where they mean something; those named in `besides` always do."""
+
+    def find(settings: Settings) -> Iterator[str]:
+        if settings.target not in targets:
+            chosen: Section = getattr(settings, section)
+            for key in sorted(chosen.model_fields_set.difference(besides)):
+                yield f"{section}.{key}: means nothing on the target {settings.target}. Leave it out."
+
+    return Check(frozenset({"target", section}), find)
+
+
 CHECKS = (
     Check(frozenset({"target", "regions"}), check_regions),
     Check(frozenset({"target", "regions", "network"}), check_addresses),
@@ -235,7 +242,30 @@ CHECKS = (
     Check(frozenset({"partitions"}), check_partition_residency),
     Check(frozenset({"conflicts"}), check_conflicts),
     Check(frozenset({"target", "hostname"}), check_target),
-    Check(frozenset({"target", "local"}), check_local),
+    only_on({"local"}, "local"),
+    only_on({"aws"}, "aws"),
+    only_on({"gcp"}, "gcp"),
+    only_on(CLOUDS, "service", besides={"standby_capacity"}),
+    only_on(CLOUDS, "ownership"),
+    only_on(CLOUDS, "retention"),
+    only_on(CLOUDS, "alarms"),
+    Check(frozenset({"target"}), checks_clouds.check_stack),
+    Check(frozenset({"target", "app"}), checks_clouds.check_app),
+    Check(frozenset({"target", "service"}), checks_clouds.check_image),
+    Check(frozenset({"target", "service"}), checks_clouds.check_capacity),
+    Check(frozenset({"target", "ownership"}), checks_clouds.check_ownership),
+    Check(frozenset({"target", "database"}), checks_clouds.check_durability),
+    Check(frozenset({"target", "partitions"}), checks_clouds.check_partition_durability),
+    Check(frozenset({"target", "aws"}), checks_aws.check_account),
+    Check(frozenset({"target", "aws", "hostname"}), checks_aws.check_hostname),
+    Check(frozenset({"target", "service"}), checks_aws.check_size),
+    Check(frozenset({"target", "retention"}), checks_aws.check_log_days),
+    Check(frozenset({"target", "aws", "regions"}), checks_aws.check_database),
+    Check(frozenset({"target", "aws", "regions"}), checks_aws.check_cache),
+    Check(frozenset({"target", "gcp"}), checks_gcp.check_project),
+    Check(frozenset({"target", "gcp", "hostname"}), checks_gcp.check_hostname),
+    Check(frozenset({"target", "gcp", "service"}), checks_gcp.check_size),
+    Check(frozenset({"target", "retention"}), checks_gcp.check_retention),
     Check(frozenset({"target", "retire", "regions", "home"}), check_retire),
 )
 

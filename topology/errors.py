@@ -3,6 +3,11 @@
 from collections.abc import Iterable
 
 
+def sentence(*parts: str) -> str:
+    """The parts of a message that there is something to say in."""
+    return " ".join(part for part in parts if part)
+
+
 class SettingsError(Exception):
     """Settings that cannot be planned. Each problem names the setting, its value, what is allowed and the remedy."""
 

@@ -121,7 +121,8 @@ def durability_text(rung: Rung) -> str:
         return "multi-zone"
     if not rung.quorum:
         return "async"
-    return "async or quorum" + (", per partition" if rung.partitions else ", a setting")
+    # Between a cloud's regions nothing but asynchronous replication is on offer: topology/checks_clouds.py.
+    return "async; on `local` also quorum" + (", per partition" if rung.partitions else ", a setting")
 
 
 def table_markdown() -> str:

@@ -11,6 +11,7 @@ from typing import Literal, TypeAlias
 
 Target: TypeAlias = Literal["aws", "gcp", "local"]
 Durability: TypeAlias = Literal["async", "quorum"]
+DataClass: TypeAlias = Literal["public", "internal", "confidential", "restricted"]
 
 
 class Phase(IntEnum):
@@ -158,6 +159,78 @@ class LocalPlan:
 
 
 @dataclass(frozen=True, kw_only=True)
+class BackupPlan:
+    """A region that has a vault: its own members' backups, and copies of another region's."""
+
+    region: str
+    copy_to: str | None  # the region that this one's backups are copied to; None where residency allows none
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServicePlan:
+    """How the service runs on a cloud; the same in every region, times the region's capacity."""
+
+    image: str  # a container image with its digest or tag
+    port: int
+    cpu: float  # vCPU of one instance
+    memory_mib: int
+    minimum: int  # instances at full capacity when idle
+    maximum: int  # instances at most, in one region
+
+
+@dataclass(frozen=True, kw_only=True)
+class Ownership:
+    """Who answers for the stack, and what kind of data it holds: every resource carries it as tags."""
+
+    owner: str
+    cost_center: str
+    data_class: DataClass
+
+
+@dataclass(frozen=True, kw_only=True)
+class Retention:
+    """How long things are kept, in days."""
+
+    point_in_time_days: int  # the database's own continuous backup
+    backup_days: int  # snapshots in the vault
+    log_days: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class AwsPlan:
+    """What only the target aws has."""
+
+    account_id: str
+    zone_id: str  # the hosted zone that the entry's hostname is in
+    zone_name: str
+    nat: Literal["per-zone", "single", "regional"]
+    entry: Literal["route53", "global-accelerator"]
+    engine_version: str  # of Aurora PostgreSQL
+    instance_class: str  # db.serverless for Serverless v2
+    minimum_acu: float  # Serverless v2 capacity units; unused for other classes
+    maximum_acu: float
+    rpo_seconds: int | None  # managed RPO: commits wait while every other region is further behind; None: never
+    cache_mode: Literal["serverless", "nodes"]
+    cache_node_type: str  # unused for serverless
+
+
+@dataclass(frozen=True, kw_only=True)
+class GcpPlan:
+    """What only the target gcp has."""
+
+    project: str
+    project_number: str  # part of the names of Google's own service agents
+    zone_name: str  # the managed zone that the entry's hostname is in
+    zone_dns_name: str  # without the dot at its end
+    service: Literal["cloud-run", "instance-group"]
+    database_version: str  # POSTGRES_17
+    tier: str  # of Cloud SQL Enterprise Plus
+    disk_gib: int  # at birth
+    cache_node_type: str
+    cache_shards: int
+
+
+@dataclass(frozen=True, kw_only=True)
 class Topology:
     """Everything that was decided for one stack at one phase."""
 
@@ -173,6 +246,14 @@ class Topology:
     entry: EntryPlan
     objectives: Objectives
     local: LocalPlan | None  # None on the clouds
+    # What follows is None or empty on the local target.
+    backups: tuple[BackupPlan, ...]
+    service: ServicePlan | None
+    ownership: Ownership | None
+    retention: Retention | None
+    alarm_emails: tuple[str, ...]
+    aws: AwsPlan | None  # None on the other targets
+    gcp: GcpPlan | None
 
     @property
     def regions_in_use(self) -> tuple[RegionPlan, ...]:

@@ -1,16 +1,15 @@
 """From settings to topology: every decision that a stack at a phase rests on."""
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 
 from topology.addressing import ZONES, zone_plans
 from topology.catalogue import catalogue
 from topology.checks import ranges, slot_of
+from topology.clouds import aws_plan, backups, gcp_plan, ownership, retention, service_plan
 from topology.distances import link
 from topology.errors import SettingsError
 from topology.ladder import LADDER, Rung
 from topology.model import (
-    Durability,
     EntryPlan,
     LinkPlan,
     LocalPlan,
@@ -25,8 +24,9 @@ from topology.model import (
     Topology,
 )
 from topology.naming import entry_name, member_name
-from topology.residency import Residency, check_origin, check_replicas
-from topology.schema import ResidencySetting, Settings
+from topology.places import Place, copy_regions, places
+from topology.residency import check_origin, check_replicas
+from topology.schema import Settings
 
 # How many servers a member of each size is. Aurora can replicate storage without a server (a headless secondary)
 # and survives a zone with two instances; a Cloud SQL instance is one resource whose standby Google keeps; the local
@@ -40,62 +40,9 @@ INSTANCES: dict[Target, dict[str, int]] = {
 # A quorum of one beside the writer stops all writes when that one is gone; with two the writer can lose either.
 QUORUM_MEMBERS = 3
 
-
-@dataclass(frozen=True, kw_only=True)
-class Place:
-    """A partition before it is planned: `main`, or one that the settings list."""
-
-    path: str  # where its residency stands in the settings
-    name: str
-    slot: int
-    origin: str
-    serves: tuple[str, ...]
-    residency: Residency
-    durability: Durability
-    durability_path: str
-
-
-def residency_of(setting: ResidencySetting) -> Residency:
-    return Residency(primary=setting.primary, copies=setting.copies)
-
-
-def places(settings: Settings, rung: Rung) -> tuple[Place, ...]:
-    """The partitions of the phase, `main` first."""
-    main = Place(
-        path="residency",
-        name="main",
-        slot=0,
-        origin=settings.home_region,
-        serves=(),
-        residency=residency_of(settings.residency),
-        durability=settings.database.durability,
-        durability_path="database.durability",
-    )
-    if not rung.partitions:
-        return (main,)
-    return main, *(
-        Place(
-            path=f"partitions[{position}].residency",
-            name=partition.name,
-            slot=partition.slot,
-            origin=partition.origin,
-            serves=partition.serves,
-            residency=residency_of(partition.residency),
-            durability=partition.durability or settings.database.durability,
-            durability_path=f"partitions[{position}].durability" if partition.durability else "database.durability",
-        )
-        for position, partition in enumerate(settings.partitions)
-    )
-
-
-def copy_regions(place: Place, rung: Rung, planned: Sequence[RegionFacts]) -> tuple[str, ...]:
-    """The regions that hold a member of a partition, its origin first."""
-    others = [region for region in planned if region.name != place.origin]
-    if rung.reach == "home":
-        return (place.origin,)
-    if rung.reach == "pair":  # the second must be able to take over
-        return place.origin, *[region.name for region in others if place.residency.allows_writer(region)][:1]
-    return place.origin, *[region.name for region in others if place.residency.allows_copy(region)]
+# A primary and ten secondaries: docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide
+# /aurora-global-database.configuration.requirements.html.
+MOST_MEMBERS: dict[Target, int] = {"aws": 11}
 
 
 def check(settings: Settings, rung: Rung, partitions: Sequence[Place], planned: Sequence[RegionFacts]) -> list[str]:
@@ -120,6 +67,12 @@ def check(settings: Settings, rung: Rung, partitions: Sequence[Place], planned: 
                 f'{place.durability_path}: "quorum" needs {QUORUM_MEMBERS} members of {place.name}, and '
                 f"{settings.phase.label} gives it {members}: with fewer, every write stops when one member is gone. "
                 f"List more regions that may hold a copy, or choose async."
+            )
+        most = MOST_MEMBERS.get(settings.target, members)
+        if members > most:
+            problems.append(
+                f"regions: {label} gives {place.name} {members} members, and on the target {settings.target} a "
+                f"partition has {most} at most. List fewer regions, or let `{place.path}.copies` allow fewer."
             )
     if rung.partitions and not settings.partitions:
         problems.append(
@@ -260,6 +213,13 @@ def plan(settings: Settings) -> Topology:
             write_p99_ms=settings.objectives.write_p99_ms,
         ),
         local=local_plan(settings),
+        backups=backups(settings, rung, planned),
+        service=service_plan(settings),
+        ownership=ownership(settings),
+        retention=retention(settings),
+        alarm_emails=settings.alarms.emails if settings.target != "local" else (),
+        aws=aws_plan(settings),
+        gcp=gcp_plan(settings),
     )
 
 

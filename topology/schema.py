@@ -5,13 +5,25 @@ what is allowed: the messages and docs/settings.md both come from here.
 """
 
 from ipaddress import IPv4Network
-from typing import Annotated, Any
+from typing import Annotated
 
-from pydantic import BaseModel, BeforeValidator, ConfigDict, Field
+from pydantic import BeforeValidator, Field
 
 from topology.addressing import SUPERNET
 from topology.model import Durability, Phase, Target
 from topology.nearest import nearest
+from topology.schema_aws import AwsSetting
+from topology.schema_clouds import AlarmsSetting, OwnershipSetting, RetentionSetting
+from topology.schema_gcp import GcpSetting
+from topology.section import HOSTNAME, Fraction, Number, Section, setting
+
+# Part of every name, so short, and what a DNS label and all clouds' names allow.
+NAME = r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$"
+NAME_ALLOWED = "1 to 20 lower-case letters, digits and hyphens, a letter first, no hyphen last"
+PLACE = r"^[A-Z]{2}$"
+PLACES_ALLOWED = "a list of two-letter codes in capitals: EU, US, DE, …"
+Places = tuple[Annotated[str, Field(pattern=PLACE)], ...]
+IMAGE = r"^[a-z0-9][a-z0-9._/:-]*(:[A-Za-z0-9_][A-Za-z0-9._-]{0,127}|@sha256:[a-f0-9]{64})$"
 
 PHASES = ", ".join(f"{phase.label} ({phase.value})" for phase in Phase)
 
@@ -25,34 +37,6 @@ def parse_phase(value: object) -> Phase:
         if text in (phase.label, str(phase.value)):
             return phase
     raise ValueError(nearest(text, [phase.label for phase in Phase]))
-
-
-def no_boolean(value: object) -> object:
-    """`true` is a number to Python; in a settings file it is a slip."""
-    if isinstance(value, bool):
-        raise ValueError("")
-    return value
-
-
-def setting(default: object = ..., *, allowed: str, meaning: str, **rules: Any) -> Any:
-    """A key with what it means and what is allowed."""
-    return Field(default, description=meaning, json_schema_extra={"allowed": allowed}, **rules)
-
-
-Number = Annotated[int, BeforeValidator(no_boolean)]
-Fraction = Annotated[float, BeforeValidator(no_boolean)]
-
-# Part of every name, so short, and what a DNS label and all clouds' names allow.
-NAME = r"^[a-z]([a-z0-9-]{0,18}[a-z0-9])?$"
-NAME_ALLOWED = "1 to 20 lower-case letters, digits and hyphens, a letter first, no hyphen last"
-PLACE = r"^[A-Z]{2}$"
-PLACES_ALLOWED = "a list of two-letter codes in capitals: EU, US, DE, …"
-Places = tuple[Annotated[str, Field(pattern=PLACE)], ...]
-HOSTNAME = r"^([a-z0-9]([a-z0-9-]{0,61}[a-z0-9])?\.)+[a-z]([a-z0-9-]{0,61}[a-z0-9])$"
-
-
-class Section(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
 
 
 class RegionSetting(Section):
@@ -92,9 +76,10 @@ class NetworkSetting(Section):
 class DatabaseSetting(Section):
     durability: Durability = setting(
         "async",
-        allowed="async, quorum",
+        allowed="async; quorum on the target local alone",
         meaning="`quorum`: a commit waits until one other member of the partition has it. Takes effect from phase 4 "
-        "on, and needs three members; below phase 4 writes are replicated asynchronously.",
+        "on, and needs three members; below phase 4 writes are replicated asynchronously, and between a cloud's "
+        "regions always.",
     )
 
 
@@ -105,6 +90,35 @@ class ServiceSetting(Section):
         meaning="The fraction of full capacity that the standby of phase 3 keeps warm.",
         gt=0,
         le=1,
+    )
+    image: str | None = setting(
+        None,
+        allowed="a container image with its tag or digest; needed on aws and gcp",
+        meaning="What the service runs on a cloud.",
+        pattern=IMAGE,
+        max_length=512,
+    )
+    port: Number = setting(
+        8000, allowed="a port, 1024 to 65535", meaning="The port that the image listens on.", ge=1024, le=65535
+    )
+    cpu: Fraction = setting(
+        1.0,
+        allowed="on aws 0.25, 0.5, 1, 2, 4, 8, 16, 32; on gcp 1, 2, 4, 6, 8 for Cloud Run",
+        meaning="Virtual processors of one instance of the service on a cloud.",
+        gt=0,
+        le=32,
+    )
+    memory_mib: Number = setting(
+        2048,
+        allowed="a whole number above 0 that goes with `service.cpu` on the target",
+        meaning="Memory of one instance of the service on a cloud, in MiB.",
+        gt=0,
+    )
+    minimum: Number = setting(
+        3, allowed="a whole number from 2", meaning="Instances in a region at full capacity while idle.", ge=2
+    )
+    maximum: Number = setting(
+        30, allowed="a whole number, `service.minimum` or more", meaning="Instances in a region at most.", ge=2
     )
 
 
@@ -148,7 +162,9 @@ class PartitionSetting(Section):
         ResidencySetting(), allowed="primary, copies", meaning="Where this partition's data may be."
     )
     durability: Durability | None = setting(
-        None, allowed="async, quorum", meaning="As `database.durability`, which holds where this is left out."
+        None,
+        allowed="async; quorum on the target local alone",
+        meaning="As `database.durability`, which holds where this is left out.",
     )
 
 
@@ -241,7 +257,11 @@ class Settings(Section):
     )
     network: NetworkSetting = setting(NetworkSetting(), allowed="supernet", meaning="Addresses.")
     database: DatabaseSetting = setting(DatabaseSetting(), allowed="durability", meaning="The database of `main`.")
-    service: ServiceSetting = setting(ServiceSetting(), allowed="standby_capacity", meaning="The regional service.")
+    service: ServiceSetting = setting(
+        ServiceSetting(),
+        allowed="standby_capacity, image, port, cpu, memory_mib, minimum, maximum",
+        meaning="The regional service.",
+    )
     residency: ResidencySetting = setting(
         ResidencySetting(), allowed="primary, copies", meaning="Where the data of `main` may be."
     )
@@ -262,6 +282,27 @@ class Settings(Section):
         (),
         allowed="a list of region names",
         meaning="Regions whose data may be given up when the phase goes down or the region is dropped.",
+    )
+    ownership: OwnershipSetting = setting(
+        OwnershipSetting(),
+        allowed="owner, cost_center, data_class",
+        meaning="Who answers for the stack; every resource of a cloud carries it.",
+    )
+    retention: RetentionSetting = setting(
+        RetentionSetting(),
+        allowed="point_in_time_days, backup_days, log_days",
+        meaning="How long things are kept on a cloud.",
+    )
+    alarms: AlarmsSetting = setting(AlarmsSetting(), allowed="emails", meaning="Who is told of an alarm on a cloud.")
+    aws: AwsSetting = setting(
+        AwsSetting(),
+        allowed="account_id, zone, nat, entry, database, cache",
+        meaning="What only the target aws has.",
+    )
+    gcp: GcpSetting = setting(
+        GcpSetting(),
+        allowed="project, project_number, zone, service, database, cache",
+        meaning="What only the target gcp has.",
     )
     local: LocalSetting = setting(
         LocalSetting(),

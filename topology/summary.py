@@ -43,6 +43,7 @@ class Summary:
     policy: str
     regions: tuple[RegionSummary, ...]
     partitions: tuple[PartitionSummary, ...]
+    backups: dict[str, str | None]  # by region with a vault, the one that its backups are copied to
 
     def region(self, name: str) -> RegionSummary | None:
         return next((region for region in self.regions if region.name == name), None)
@@ -80,6 +81,7 @@ def summarise(topology: Topology) -> Summary:
             )
             for partition in topology.partitions
         ),
+        backups={backup.region: backup.copy_to for backup in topology.backups},
     )
 
 
@@ -115,6 +117,7 @@ def to_summary(topology: Topology) -> dict[str, Any]:
             }
             for partition in view.partitions
         ],
+        "backups": view.backups,
     }
 
 
@@ -158,6 +161,11 @@ def from_summary(data: object) -> Summary:
                 )
                 for partition in record["partitions"]
             ),
+            # Left out by the first releases, which knew the local target alone: it has no vaults.
+            backups={
+                str(region): str(target) if target is not None else None
+                for region, target in record.get("backups", {}).items()
+            },
         )
     except (KeyError, TypeError, ValueError, AttributeError, StopIteration) as error:
         raise SettingsError(

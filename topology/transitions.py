@@ -14,7 +14,7 @@ from topology.errors import Refusal
 from topology.model import Phase, Serving, Topology
 from topology.summary import PartitionSummary, RegionSummary, Summary, summarise
 
-Kind = Literal["network", "member", "size", "durability", "cache", "service", "partition", "traffic"]
+Kind = Literal["network", "vault", "member", "size", "durability", "cache", "service", "partition", "traffic"]
 
 RANK = {Serving.NONE: 0, Serving.STANDBY: 1, Serving.READS: 2, Serving.FULL: 3}
 
@@ -43,7 +43,14 @@ def view(topology: Topology | Summary) -> Summary:
 def empty(like: Summary) -> Summary:
     """The stack before its first `up`."""
     return Summary(
-        phase=like.phase, target=like.target, app=like.app, home=like.home, policy="", regions=(), partitions=()
+        phase=like.phase,
+        target=like.target,
+        app=like.app,
+        home=like.home,
+        policy="",
+        regions=(),
+        partitions=(),
+        backups={},
     )
 
 
@@ -55,6 +62,12 @@ def members_of(summary: Summary) -> dict[str, tuple[PartitionSummary, str]]:
 def serving_in(summary: Summary, region: str) -> Serving:
     found = summary.region(region)
     return found.serving if found else Serving.NONE
+
+
+def holds(summary: Summary, region: str) -> bool:
+    """Whether a region has members."""
+    found = summary.region(region)
+    return bool(found and found.members)
 
 
 def in_use(summary: Summary) -> list[RegionSummary]:
@@ -72,6 +85,24 @@ def added_networks(old: Summary, new: Summary) -> Iterator[Step]:
                 removes=False,
                 text=f"Create the keys and the network {region.cidr} of {region.name}{paths}. Users notice nothing.",
             )
+
+
+def added_vaults(old: Summary, new: Summary) -> Iterator[Step]:
+    for region, target in new.backups.items():
+        if region not in old.backups:
+            sources = [source for source, copied_to in new.backups.items() if copied_to == region]
+            uses = [
+                f"its own backups{f', which are copied to {target}' if target else ''}" if holds(new, region) else "",
+                f"copies of the backups of {' and '.join(sources)}" if sources else "",
+            ]
+            text = f"Create the vault of {region} for {' and for '.join(filter(None, uses))}. Users notice nothing."
+        elif target is not None and target != old.backups[region]:
+            before = old.backups[region]
+            rest = f" and no longer to {before}; the copies that are there stay until they expire" if before else ""
+            text = f"Copy the backups of {region} to {target}{rest}. Users notice nothing."
+        else:
+            continue
+        yield Step(kind="vault", subject=region, removes=False, text=text)
 
 
 def added_members(old: Summary, new: Summary) -> Iterator[Step]:
@@ -239,6 +270,20 @@ def removed_partitions(old: Summary, new: Summary) -> Iterator[Step]:
             )
 
 
+def removed_vaults(old: Summary, new: Summary) -> Iterator[Step]:
+    for region, target in old.backups.items():
+        if region not in new.backups:
+            text = f"Remove the vault of {region} and the backups in it. They cannot be brought back."
+        elif target is not None and new.backups[region] is None and holds(new, region):
+            text = (
+                f"Stop copying the backups of {region} to {target}: no listed region may hold a copy of all that lies "
+                f"in {region}. The copies that are there stay until they expire."
+            )
+        else:
+            continue
+        yield Step(kind="vault", subject=region, removes=True, text=text)
+
+
 def removed_networks(old: Summary, new: Summary) -> Iterator[Step]:
     used = {region.name for region in in_use(new)}
     for region in in_use(old):
@@ -257,6 +302,7 @@ def steps(old: Topology | Summary | None, new: Topology | Summary) -> tuple[Step
     before = view(old) if old is not None else empty(after)
     return (
         *added_networks(before, after),
+        *added_vaults(before, after),
         *added_members(before, after),
         *changed_durability(before, after, "quorum"),
         *added_caches(before, after),
@@ -269,6 +315,7 @@ def steps(old: Topology | Summary | None, new: Topology | Summary) -> tuple[Step
         *removed_partitions(before, after),
         *changed_durability(before, after, "async"),
         *removed_members(before, after),
+        *removed_vaults(before, after),
         *removed_networks(before, after),
     )
 
@@ -357,6 +404,9 @@ def lost(old: Summary, new: Summary, retire: Collection[str]) -> dict[str, list[
         if RANK[serving] < RANK[region.serving]:
             left = "" if serving is Serving.NONE else f" (it would be {serving.value}, and is {region.serving.value})"
             found.setdefault(region.name, []).append(f"its service{left}")
+    for region in old.backups:
+        if region not in new.backups and region not in retire:
+            found.setdefault(region, []).append("its vault with the backups in it")
     return found
 
 

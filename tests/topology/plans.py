@@ -11,17 +11,29 @@ from topology.catalogue import catalogue
 
 TARGETS: tuple[Target, ...] = ("aws", "gcp", "local")
 THREE = ("eu-central", "us-east", "ap-northeast")
+# What a cloud needs beside regions.
+CLOUD: dict[str, Any] = {
+    "hostname": "api.example.com",
+    "service": {"image": "ghcr.io/example/orders:1.4.2"},
+    "ownership": {"owner": "payments", "cost_center": "cc-4711"},
+}
+AWS: dict[str, Any] = {"account_id": "123456789012", "zone": {"id": "Z0123456789ABCDEFGHIJ", "name": "example.com"}}
+GCP: dict[str, Any] = {
+    "project": "example-production",
+    "project_number": "123456789012",
+    "zone": {"name": "example-com", "dns_name": "example.com"},
+}
 AMERICAS = {"name": "americas", "slot": 1, "origin": "us-east", "serves": ["US", "CA"]}
 
 
 def config(*regions: str, target: str = "local", **more: Any) -> dict[str, Any]:
     """A configuration that loads; `more` overrides keys."""
-    entry = {} if target == "local" else {"hostname": "api.example.com"}
+    needed = {"gcp": {**CLOUD, "gcp": GCP}, "aws": {**CLOUD, "aws": AWS}}.get(target, {})
     return {
         "target": target,
         "regions": [{"name": name} for name in regions or THREE],
         "conflicts": {"model": "home-partition"},
-        **entry,
+        **needed,
         **more,
     }
 
@@ -62,12 +74,26 @@ def configurations(draw: st.DrawFn) -> dict[str, Any]:
     if draw(st.booleans()):
         residency["copies"] = sorted(writers | {facts[n].country for n in names[2:] if draw(st.booleans())})
     others = draw(st.lists(st.sampled_from(names), max_size=3))
+
+    def rules(origin: str) -> dict[str, list[str]]:
+        """A partition's residency, or none: its origin and one more may write, and others may hold a copy."""
+        if draw(st.booleans()):
+            return {}
+        legal = {origin, draw(st.sampled_from(without(names, origin))), *draw(st.lists(st.sampled_from(names)))}
+        return {"copies": sorted({facts[name].country for name in legal})}
+
     return config(
         *names,
         target=target,
         residency=residency,
         partitions=[
-            {"name": f"part-{slot}", "slot": slot, "origin": origin, "serves": [place]}
+            {
+                "name": f"part-{slot}",
+                "slot": slot,
+                "origin": origin,
+                "serves": [place],
+                "residency": rules(origin),
+            }
             for slot, (origin, place) in enumerate(zip([names[-1], *others], ("US", "JP", "BR", "IN"), strict=False), 1)
         ],
     )

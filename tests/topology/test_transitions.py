@@ -12,7 +12,7 @@ from tests.topology.plans import AMERICAS, THREE, at, configurations, topology
 from topology import Phase, Refusal, SettingsError, Step, Summary, Topology, check, from_summary, steps, to_summary
 from topology.summary import summarise
 
-COMING = ("network", "member", "size", "durability", "cache", "service", "partition", "traffic")
+COMING = ("network", "vault", "member", "size", "durability", "cache", "service", "partition", "traffic")
 
 
 def exported(planned: Topology) -> Summary:
@@ -88,13 +88,14 @@ def test_steps_come_in_a_safe_order(given_config: dict[str, Any], low: Phase, hi
     assert found == steps(old, new)
     assert all(step.text.endswith(".") for step in found)
     if low <= high:
-        assert not any(step.removes for step in found)
+        for step in found:
+            assert not step.removes or step.text.startswith("Stop copying the backups of"), step
     going = [step for step in found if step.removes]
     assert list(found) == [step for step in found if not step.removes] + going, "what goes comes after what comes"
     for one, other in pairwise(step for step in found if not step.removes):
-        assert COMING.index(one.kind) <= COMING.index(other.kind)
+        assert COMING.index(one.kind) <= COMING.index(other.kind) or {one.kind, other.kind} == {"member", "size"}
     for one, other in pairwise(going):
-        order = ("traffic", "service", "cache", "partition", "durability", "member", "size", "network")
+        order = ("traffic", "service", "cache", "partition", "durability", "member", "size", "vault", "network")
         assert order.index(one.kind) <= order.index(other.kind) or {one.kind, other.kind} == {"member", "size"}
 
 
@@ -190,6 +191,108 @@ def test_what_never_changes(new: dict[str, Any], words: list[str]) -> None:
     said = "\n".join(refused(topology(5), topology(5, **{"partitions": [AMERICAS], **new})))
     for word in words:
         assert word in said
+
+
+THREE_ON_AWS = ("eu-west-1", "eu-central-1", "us-east-1")
+ON_AWS = {"target": "aws", "partitions": [{**AMERICAS, "origin": "us-east-1"}]}
+
+
+def test_the_walk_up_the_ladder_on_a_cloud() -> None:
+    walk = [topology(phase, *THREE_ON_AWS, **ON_AWS) for phase in Phase]
+    assert brief(steps(None, walk[0])) == [
+        "+network eu-west-1",
+        "+vault eu-west-1",
+        "+vault eu-central-1",
+        "+member main-eu-west-1",
+        "+cache eu-west-1",
+        "+service eu-west-1",
+        "+traffic meridian-entry",
+    ]
+    assert [brief(steps(exported(low), high)) for low, high in pairwise(walk)] == [
+        ["+network eu-central-1", "+vault eu-central-1", "+member main-eu-central-1"],
+        ["+size main-eu-central-1", "+cache eu-central-1", "+service eu-central-1", "+traffic eu-central-1"],
+        [
+            "+network us-east-1",
+            "+vault us-east-1",
+            "+member main-us-east-1",
+            "+cache us-east-1",
+            "+service eu-central-1",
+            "+service us-east-1",
+            "+traffic eu-central-1",
+            "+traffic us-east-1",
+        ],
+        [
+            "+member americas-us-east-1",
+            "+member americas-eu-central-1",
+            "+member americas-eu-west-1",
+            "+service eu-central-1",
+            "+service us-east-1",
+            "+partition americas",
+        ],
+    ]
+    said = {step.subject: step.text for step in steps(None, walk[0]) if step.kind == "vault"}
+    assert said == {
+        "eu-west-1": "Create the vault of eu-west-1 for its own backups, which are copied to eu-central-1. "
+        "Users notice nothing.",
+        "eu-central-1": "Create the vault of eu-central-1 for copies of the backups of eu-west-1. "
+        "Users notice nothing.",
+    }
+    (said,) = (step.text for step in steps(walk[0], walk[1]) if step.kind == "vault")
+    assert said == "Copy the backups of eu-central-1 to eu-west-1. Users notice nothing."
+
+
+def test_a_vault_that_only_receives_is_not_dropped_unasked() -> None:
+    old, new = topology(1, *THREE_ON_AWS, target="aws"), topology(1, "eu-west-1", "us-east-1", target="aws")
+    assert brief(steps(exported(old), new)) == ["+vault eu-west-1", "+vault us-east-1", "-vault eu-central-1"]
+    (said,) = refused(old, new)
+    assert said == (
+        "regions: dropping eu-central-1 would lose: its vault with the backups in it. "
+        "Change it back, or give eu-central-1 up: `retire: [eu-central-1]`."
+    )
+    check(exported(old), new, ["eu-central-1"])
+    moved = next(step.text for step in steps(old, new) if step.subject == "eu-west-1")
+    assert moved == (
+        "Copy the backups of eu-west-1 to us-east-1 and no longer to eu-central-1; the copies that are there stay "
+        "until they expire. Users notice nothing."
+    )
+
+
+# As the first releases wrote it, before there were vaults.
+FIRST = {
+    "version": 1,
+    "phase": "single-region",
+    "target": "local",
+    "app": "meridian",
+    "home": "eu-central",
+    "policy": "home",
+    "regions": [
+        {
+            "name": "eu-central",
+            "slot": 0,
+            "cidr": "10.64.0.0/16",
+            "in_use": True,
+            "serving": "full",
+            "has_cache": True,
+            "members": ["main-eu-central"],
+        }
+    ],
+    "partitions": [
+        {
+            "name": "main",
+            "slot": 0,
+            "origin": "eu-central",
+            "durability": "async",
+            "members": {"main-eu-central": "full"},
+        }
+    ],
+}
+
+
+def test_what_the_first_releases_exported_stays_readable() -> None:
+    found = from_summary(FIRST)
+    assert found.backups == {}
+    assert steps(found, topology(1, "eu-central")) == ()
+    check(found, topology(1), ())
 
 
 def test_another_target_is_another_stack() -> None:
