@@ -27,6 +27,7 @@ class Registered:
     name: str
     parent: str
     custom: bool
+    provider: str  # "URN::id" of the explicit provider; empty for a default one
     inputs: Mapping[str, Any]
     protect: bool
     ignore_changes: tuple[str, ...]
@@ -88,6 +89,7 @@ class RecordingMonitor:
             name=request.name,
             parent=request.parent,
             custom=request.custom,
+            provider=request.provider,
             inputs=bare(sdk.from_struct(request.object)),
             protect=request.protect,
             ignore_changes=tuple(request.ignoreChanges),

@@ -84,7 +84,8 @@ def copy(tmp_path: Path) -> Copy:
     for room in ("operations", "components"):
         (folder / room).unlink()
         shutil.copytree(PROJECT / room, folder / room, ignore=shutil.ignore_patterns("__pycache__"))
-    for name in ("__main__.py", "Pulumi.yaml", "Pulumi.dev.yaml", "Pulumi.production-aws.yaml"):
+    stacks = [f"Pulumi.{name}.yaml" for name in ("dev", "production-aws", "production-gcp")]
+    for name in ("__main__.py", "Pulumi.yaml", *stacks):
         shutil.copy(PROJECT / name, folder / name)
     return Copy(folder, clean_environment(tmp_path))
 
