@@ -1,8 +1,19 @@
-"""Which targets exist, and how far up the ladder. Importable without Pulumi, for those who only plan."""
+"""Which targets exist, how far up the ladder, and which components each has. Importable without Pulumi, for those who
+only plan.
+"""
 
 from topology import Phase, SettingsError, Topology
 
-HIGHEST: dict[str, Phase] = {"local": Phase.MULTI_REGION_READS}
+HIGHEST: dict[str, Phase] = {"local": Phase.MULTI_REGION_READS, "aws": Phase.ACTIVE_ACTIVE}
+
+EVERYWHERE = ("Foundation", "Keys", "Network", "Database", "Cache", "Service", "Traffic")
+# The clouds' own: locally, passwords are files and `status` is what watches. See components/contracts.py.
+CLOUDS = ("Secrets", "Vault", "Backup", "Signals")
+
+COMPONENTS: dict[str, tuple[str, ...]] = {
+    "local": (*EVERYWHERE, "Replication"),
+    "aws": (*EVERYWHERE, *CLOUDS),
+}
 
 
 def missing(topology: Topology) -> str | None:

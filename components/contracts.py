@@ -5,7 +5,11 @@ values); what exists only after a deployment (ids, endpoints) comes in as `pulum
 configuration or the environment.
 
 Ids are opaque to the caller: what an id means is a matter of the target (a VPC, a network, an Envoy), and whoever
-takes one only passes it on, which also gives the order of creation.
+takes one only passes it on, which also gives the order of creation. Where a mapping's keys depend on the target, a
+target that has nothing to say leaves it empty.
+
+Secrets, Vault, Backup and Signals exist on the clouds only: the local target keeps passwords in files, and is watched
+by `status`. Replication exists on the local target only: on a cloud the managed database replicates by itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -27,7 +31,12 @@ class FoundationArgs:
 class FoundationOutputs(Protocol):
     ground: pulumi.Output[str]  # what every later component stands on; local: the stack's address block
     transit: pulumi.Output[str]  # what paths between regions stand on
-    credentials: Mapping[str, pulumi.Output[str]]  # passwords by role, secret
+    credentials: Mapping[str, pulumi.Output[str]]  # secret; local: by role, clouds: the administrator's, by partition
+    partition_ids: Mapping[str, pulumi.Output[str]]  # what a partition's members belong to; aws: the global cluster
+    write_endpoints: Mapping[str, pulumi.Output[str]]  # by partition: the name that always leads to the writer
+    certificate_ids: Mapping[str, pulumi.Output[str]]  # by region: the certificate of the entry's hostname
+    # Not registered as an output: the one explicit provider that every resource of a cloud comes from.
+    provider: pulumi.ProviderResource | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,7 +49,7 @@ class KeysArgs:
 
 
 class KeysOutputs(Protocol):
-    key_ids: Mapping[str, pulumi.Output[str]]  # by use
+    key_ids: Mapping[str, pulumi.Output[str]]  # by use; aws, gcp: database, cache, storage, logs, secrets
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,10 +62,32 @@ class NetworkArgs:
     ground: pulumi.Input[str]
     transit: pulumi.Input[str]
     key_ids: Mapping[str, pulumi.Input[str]]
+    # The networks in use that have a lower slot, by region: a path between two belongs to the later of them, so that
+    # a new region brings its paths along and changes nobody else's.
+    peers: Mapping[str, "NetworkOutputs"]
 
 
 class NetworkOutputs(Protocol):
     network_id: pulumi.Output[str]
+    subnet_ids: Mapping[str, Sequence[pulumi.Output[str]]]  # by tier: public, private, isolated; in the zones' order
+    group_ids: Mapping[str, pulumi.Output[str]]  # by use: entry, service, database, cache, endpoints
+    route_table_ids: Mapping[str, pulumi.Output[str]]  # by name, for the paths that later networks bring
+
+
+@dataclass(frozen=True, kw_only=True)
+class SecretsArgs:
+    """A region's own copy of what its service and its operators must know."""
+
+    topology: Topology
+    region: RegionPlan
+    ground: pulumi.Input[str]
+    key_ids: Mapping[str, pulumi.Input[str]]
+    credentials: Mapping[str, pulumi.Input[str]]
+
+
+class SecretsOutputs(Protocol):
+    secret_ids: Mapping[str, pulumi.Output[str]]  # by use: database-<partition>, cache
+    cache_password: pulumi.Output[str]  # secret; the region's own, shared with no other
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,15 +97,17 @@ class DatabaseArgs:
     topology: Topology
     member: MemberPlan
     ground: pulumi.Input[str]
-    network_id: pulumi.Input[str]
+    network: NetworkOutputs
     key_ids: Mapping[str, pulumi.Input[str]]
     credentials: Mapping[str, pulumi.Input[str]]
+    partition_id: pulumi.Input[str] | None  # what the member belongs to, where the target has such a thing
     source: pulumi.Input[str] | None  # used at creation only: the member that the copy is taken from
 
 
 class DatabaseOutputs(Protocol):
     member_id: pulumi.Output[str]
     endpoint: pulumi.Output[str]  # "host:port", answers reads; writes too while this member is the writer
+    access_id: pulumi.Output[str]  # what a policy names to let the service connect; aws: the ARN of the database user
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,9 +131,9 @@ class CacheArgs:
     topology: Topology
     region: RegionPlan
     ground: pulumi.Input[str]
-    network_id: pulumi.Input[str]
+    network: NetworkOutputs
     key_ids: Mapping[str, pulumi.Input[str]]
-    credentials: Mapping[str, pulumi.Input[str]]
+    secrets: SecretsOutputs | None
 
 
 class CacheOutputs(Protocol):
@@ -115,15 +148,19 @@ class ServiceArgs:
     topology: Topology
     region: RegionPlan
     ground: pulumi.Input[str]
-    network_id: pulumi.Input[str]
-    member_ids: Mapping[str, pulumi.Input[str]]  # this region's members, by partition
-    cache_id: pulumi.Input[str] | None
-    credentials: Mapping[str, pulumi.Input[str]]
+    network: NetworkOutputs
+    key_ids: Mapping[str, pulumi.Input[str]]
+    databases: Mapping[str, DatabaseOutputs]  # every member, by name; the region's own are in `region.members`
+    write_endpoints: Mapping[str, pulumi.Input[str]]
+    cache: CacheOutputs | None
+    secrets: SecretsOutputs | None
+    certificate_id: pulumi.Input[str] | None
 
 
 class ServiceOutputs(Protocol):
     service_id: pulumi.Output[str]
     endpoint: pulumi.Output[str]
+    attachments: Mapping[str, pulumi.Output[str]]  # what the entry and the signals take hold of, by target
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -133,10 +170,63 @@ class TrafficArgs:
     topology: Topology
     ground: pulumi.Input[str]
     transit: pulumi.Input[str]
-    network_ids: Mapping[str, pulumi.Input[str]]  # by region in use
-    service_ids: Mapping[str, pulumi.Input[str]]  # by region that has a service
+    key_ids: Mapping[str, Mapping[str, pulumi.Input[str]]]  # by region in use, then by use
+    networks: Mapping[str, NetworkOutputs]  # by region in use
+    services: Mapping[str, ServiceOutputs]  # by region that has a service
     member_ids: Mapping[str, pulumi.Input[str]]  # by member name
 
 
 class TrafficOutputs(Protocol):
     entry: pulumi.Output[str]  # the URL users call
+    levers: Mapping[str, pulumi.Output[str]]  # what operations move to admit a region or to hold it out
+
+
+@dataclass(frozen=True, kw_only=True)
+class VaultArgs:
+    """Where a region keeps backups: of its own members, and copies that another region sends."""
+
+    topology: Topology
+    region: RegionPlan
+    ground: pulumi.Input[str]
+    key_ids: Mapping[str, pulumi.Input[str]]
+
+
+class VaultOutputs(Protocol):
+    vault_id: pulumi.Output[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BackupArgs:
+    """When a region's members are backed up, and where to. Apart from the vaults, because two regions copy to each
+    other.
+    """
+
+    topology: Topology
+    region: RegionPlan
+    ground: pulumi.Input[str]
+    members: Mapping[str, DatabaseOutputs]  # this region's, by name
+    vault_id: pulumi.Input[str]
+    copy_vault_id: pulumi.Input[str] | None  # where copies go, if residency allows one elsewhere
+
+
+class BackupOutputs(Protocol):
+    backup_id: pulumi.Output[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class SignalsArgs:
+    """What wakes somebody: a region's alarms and where they go."""
+
+    topology: Topology
+    region: RegionPlan
+    ground: pulumi.Input[str]
+    key_ids: Mapping[str, pulumi.Input[str]]
+    members: Mapping[str, DatabaseOutputs]  # this region's, by name
+    cache: CacheOutputs | None
+    service: ServiceOutputs | None
+    certificate_id: pulumi.Input[str] | None
+    vault_id: pulumi.Input[str] | None
+
+
+class SignalsOutputs(Protocol):
+    channel_id: pulumi.Output[str]  # where alarms are sent

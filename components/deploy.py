@@ -1,22 +1,25 @@
 """Composes a target's components into the stack that a topology describes, whichever target it is."""
 
 from collections.abc import Mapping
-from functools import partial
 from importlib import import_module
 from typing import Any
 
 import pulumi
 
-from components.built import require_built
+from components.built import COMPONENTS, require_built
 from components.contracts import (
+    BackupArgs,
     CacheArgs,
     DatabaseArgs,
     FoundationArgs,
     KeysArgs,
     NetworkArgs,
     ReplicationArgs,
+    SecretsArgs,
     ServiceArgs,
+    SignalsArgs,
     TrafficArgs,
+    VaultArgs,
 )
 from topology import Topology, to_summary
 
@@ -30,24 +33,41 @@ def deploy(topology: Topology) -> Mapping[str, pulumi.Input[Any]]:
     """Register every resource of the topology and return the stack's outputs.
 
     The target's modules are imported here and nowhere else, so that a stack pays only for the cloud that it uses.
-    The same classes exist for every target; what they create differs. Raises `SettingsError` for a target or a
-    phase whose components do not exist.
+    The same classes exist for every target, but for those that components/contracts.py names; what they create
+    differs. Raises `SettingsError` for a target or a phase whose components do not exist.
     """
     require_built(topology)
-    build = partial(component, topology.target)
-    app = topology.app
-
-    foundation = build("Foundation")(f"{app}-foundation", FoundationArgs(topology=topology))
+    app, has = topology.app, COMPONENTS[topology.target]
+    foundation = component(topology.target, "Foundation")(f"{app}-foundation", FoundationArgs(topology=topology))
     ground, transit, credentials = foundation.ground, foundation.transit, foundation.credentials
 
-    keys: dict[str, Any] = {}
-    networks: dict[str, Any] = {}
+    def build(kind: str, name: str, args: Any) -> Any:
+        # Children inherit it: nothing falls to a default provider with a region of its own.
+        return component(topology.target, kind)(name, args, pulumi.ResourceOptions(provider=foundation.provider))
+
+    by_slot = sorted(topology.regions, key=lambda region: region.slot)
     used = {region.name for region in topology.regions_in_use}
-    for region in topology.regions_in_use:
-        keys[region.name] = build("Keys")(
-            f"{app}-{region.name}-keys", KeysArgs(topology=topology, region=region, ground=ground)
-        )
-        networks[region.name] = build("Network")(
+    keeps_backups = {backup.region for backup in topology.backups}
+
+    keys: dict[str, Any] = {}
+    secrets: dict[str, Any] = {}
+    networks: dict[str, Any] = {}
+    for region in by_slot:
+        if region.in_use or region.name in keeps_backups:
+            keys[region.name] = build(
+                "Keys", f"{app}-{region.name}-keys", KeysArgs(topology=topology, region=region, ground=ground)
+            )
+        if not region.in_use:
+            continue
+        key_ids = keys[region.name].key_ids
+        if "Secrets" in has:
+            secrets[region.name] = build(
+                "Secrets",
+                f"{app}-{region.name}-secrets",
+                SecretsArgs(topology=topology, region=region, ground=ground, key_ids=key_ids, credentials=credentials),
+            )
+        networks[region.name] = build(
+            "Network",
             f"{app}-{region.name}-network",
             NetworkArgs(
                 topology=topology,
@@ -55,76 +75,133 @@ def deploy(topology: Topology) -> Mapping[str, pulumi.Input[Any]]:
                 links=[link for link in topology.links if link.source == region.name and link.target in used],
                 ground=ground,
                 transit=transit,
-                key_ids=keys[region.name].key_ids,
+                key_ids=key_ids,
+                peers=dict(networks),
             ),
         )
 
     databases: dict[str, Any] = {}
     for member in topology.members:  # origins come first, so a copy's source exists already
         origin = topology.partition(member.partition).members[0]
-        databases[member.name] = build("Database")(
+        databases[member.name] = build(
+            "Database",
             member.name,
             DatabaseArgs(
                 topology=topology,
                 member=member,
                 ground=ground,
-                network_id=networks[member.region].network_id,
+                network=networks[member.region],
                 key_ids=keys[member.region].key_ids,
                 credentials=credentials,
+                partition_id=foundation.partition_ids.get(member.partition),
                 source=None if member.is_origin else databases[origin].member_id,
             ),
         )
-    for partition in topology.partitions:
-        if partition.members:
-            build("Replication")(
-                f"{app}-{partition.name}-replication",
-                ReplicationArgs(
-                    topology=topology,
-                    partition=partition,
-                    ground=ground,
-                    member_ids={name: databases[name].member_id for name in partition.members},
-                ),
-            )
+    if "Replication" in has:
+        for partition in topology.partitions:
+            if partition.members:
+                build(
+                    "Replication",
+                    f"{app}-{partition.name}-replication",
+                    ReplicationArgs(
+                        topology=topology,
+                        partition=partition,
+                        ground=ground,
+                        member_ids={name: databases[name].member_id for name in partition.members},
+                    ),
+                )
 
     caches: dict[str, Any] = {}
     services: dict[str, Any] = {}
     for region in topology.regions_in_use:
-        network_id = networks[region.name].network_id
         if region.has_cache:
-            caches[region.name] = build("Cache")(
+            caches[region.name] = build(
+                "Cache",
                 f"{app}-{region.name}-cache",
                 CacheArgs(
                     topology=topology,
                     region=region,
                     ground=ground,
-                    network_id=network_id,
+                    network=networks[region.name],
                     key_ids=keys[region.name].key_ids,
-                    credentials=credentials,
+                    secrets=secrets.get(region.name),
                 ),
             )
         if region.has_service:
-            cache = caches.get(region.name)
-            services[region.name] = build("Service")(
+            services[region.name] = build(
+                "Service",
                 f"{app}-{region.name}-service",
                 ServiceArgs(
                     topology=topology,
                     region=region,
                     ground=ground,
-                    network_id=network_id,
-                    member_ids={topology.member(name).partition: databases[name].member_id for name in region.members},
-                    cache_id=cache.cache_id if cache else None,
-                    credentials=credentials,
+                    network=networks[region.name],
+                    key_ids=keys[region.name].key_ids,
+                    databases=databases,
+                    write_endpoints=foundation.write_endpoints,
+                    cache=caches.get(region.name),
+                    secrets=secrets.get(region.name),
+                    certificate_id=foundation.certificate_ids.get(region.name),
                 ),
             )
 
-    traffic = build("Traffic")(
+    vaults: dict[str, pulumi.Output[str]] = {}
+    channels: dict[str, pulumi.Output[str]] = {}
+    if "Vault" in has:
+        for backup in topology.backups:
+            vaults[backup.region] = build(
+                "Vault",
+                f"{app}-{backup.region}-vault",
+                VaultArgs(
+                    topology=topology,
+                    region=topology.region(backup.region),
+                    ground=ground,
+                    key_ids=keys[backup.region].key_ids,
+                ),
+            ).vault_id
+        for backup in topology.backups:
+            region = topology.region(backup.region)
+            if region.members:
+                build(
+                    "Backup",
+                    f"{app}-{region.name}-backup",
+                    BackupArgs(
+                        topology=topology,
+                        region=region,
+                        ground=ground,
+                        members={name: databases[name] for name in region.members},
+                        vault_id=vaults[region.name],
+                        copy_vault_id=vaults[backup.copy_to] if backup.copy_to else None,
+                    ),
+                )
+    if "Signals" in has:
+        for region in topology.regions_in_use:
+            channels[region.name] = build(
+                "Signals",
+                f"{app}-{region.name}-signals",
+                SignalsArgs(
+                    topology=topology,
+                    region=region,
+                    ground=ground,
+                    key_ids=keys[region.name].key_ids,
+                    members={name: databases[name] for name in region.members},
+                    cache=caches.get(region.name),
+                    service=services.get(region.name),
+                    certificate_id=foundation.certificate_ids.get(region.name),
+                    vault_id=vaults.get(region.name),
+                ),
+            ).channel_id
+
+    traffic = build(
+        "Traffic",
         topology.entry.name,
         TrafficArgs(
             topology=topology,
             ground=ground,
             transit=transit,
-            network_ids={name: network.network_id for name, network in networks.items()},
-            service_ids={name: service.service_id for name, service in services.items()},
+            key_ids={name: keys[name].key_ids for name in networks},
+            networks=networks,
+            services=services,
             member_ids={name: database.member_id for name, database in databases.items()},
         ),
     )
@@ -138,8 +215,18 @@ def deploy(topology: Topology) -> Mapping[str, pulumi.Input[Any]]:
                 "network": networks[region.name].network_id,
                 "cache": caches[region.name].endpoint if region.name in caches else None,
                 "service": services[region.name].endpoint if region.name in services else None,
+                "vault": vaults.get(region.name),
+                "alarms": channels.get(region.name),
             }
             for region in topology.regions_in_use
         },
         "members": {name: database.endpoint for name, database in databases.items()},
+        # What operations take hold of: nothing here is ever an input.
+        "levers": {
+            "partitions": foundation.partition_ids,
+            "writers": foundation.write_endpoints,
+            "members": {name: database.member_id for name, database in databases.items()},
+            "traffic": traffic.levers,
+            "secrets": {name: secret.secret_ids for name, secret in secrets.items()},
+        },
     }

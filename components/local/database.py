@@ -65,10 +65,11 @@ class Postgres(Real, module="local", name="Postgres"):
 
 
 class Database(Component):
-    """Outputs: `member_id`, `endpoint`."""
+    """Outputs: `member_id`, `endpoint`, `access_id` (the member: who may connect is in its own files)."""
 
     member_id: pulumi.Output[str]
     endpoint: pulumi.Output[str]
+    access_id: pulumi.Output[str]
 
     def __init__(self, name: str, args: DatabaseArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("local", name, opts)
@@ -90,8 +91,8 @@ class Database(Component):
             props["schema"] = sha256(SCHEMA.read_bytes()).hexdigest()[:16]  # a newer one is applied in place
         else:
             # Only a copy needs the gateway and the writer to be there first; both only for the making of it.
-            props |= {"network": args.network_id, "source": args.source}
+            props |= {"network": args.network.network_id, "source": args.source}
         server = Postgres(f"{name}-postgres", props, self.child(protect=True, ignore_changes=["network", "source"]))
-        self.member_id = server.id
+        self.member_id = self.access_id = server.id
         self.endpoint = endpoint(args.ground, lambda addresses: addresses.postgres(region.slot, partition.slot))
-        self.expose(member_id=self.member_id, endpoint=self.endpoint)
+        self.expose(member_id=self.member_id, endpoint=self.endpoint, access_id=self.access_id)

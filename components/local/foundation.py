@@ -106,12 +106,17 @@ class WideAreaNetwork(Real, module="local", name="WideAreaNetwork"):
 
 class Foundation(Component):
     """Outputs: `ground` (the address block that every server's address comes from), `transit` (the same, for what
-    leads through the wide area network), `credentials` (by role).
+    leads through the wide area network), `credentials` (by role); the rest is empty: partitions, ways to the writer
+    and certificates are the gateways' files here.
     """
 
     ground: pulumi.Output[str]
     transit: pulumi.Output[str]
     credentials: dict[str, pulumi.Output[str]]
+    partition_ids: dict[str, pulumi.Output[str]]
+    write_endpoints: dict[str, pulumi.Output[str]]
+    certificate_ids: dict[str, pulumi.Output[str]]
+    provider: pulumi.ProviderResource | None
 
     def __init__(self, name: str, args: FoundationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("local", name, opts)
@@ -128,4 +133,13 @@ class Foundation(Component):
         files = [authority.id, *(password.id for password in passwords.values())]
         self.ground = pulumi.Output.all(block.id, *files).apply(lambda ids: ids[0])
         self.transit = pulumi.Output.all(block.id, network.id).apply(lambda ids: ids[0])
-        self.expose(ground=self.ground, transit=self.transit, credentials=self.credentials)
+        self.partition_ids, self.write_endpoints, self.certificate_ids = {}, {}, {}
+        self.provider = None
+        self.expose(
+            ground=self.ground,
+            transit=self.transit,
+            credentials=self.credentials,
+            partition_ids=self.partition_ids,
+            write_endpoints=self.write_endpoints,
+            certificate_ids=self.certificate_ids,
+        )

@@ -99,9 +99,12 @@ class Gateway(Real, module="local", name="Gateway"):
 
 
 class Network(Component):
-    """Outputs: `network_id`, the region's gateway."""
+    """Outputs: `network_id`, the region's gateway; there are no subnets on loopback, so the rest is empty."""
 
     network_id: pulumi.Output[str]
+    subnet_ids: dict[str, list[pulumi.Output[str]]]
+    group_ids: dict[str, pulumi.Output[str]]
+    route_table_ids: dict[str, pulumi.Output[str]]
 
     def __init__(self, name: str, args: NetworkArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("local", name, opts)
@@ -145,4 +148,10 @@ class Network(Component):
             self.child(depends_on=links),
         )
         self.network_id = gateway_.id
-        self.expose(network_id=self.network_id)
+        self.subnet_ids, self.group_ids, self.route_table_ids = {}, {}, {}
+        self.expose(
+            network_id=self.network_id,
+            subnet_ids=self.subnet_ids,
+            group_ids=self.group_ids,
+            route_table_ids=self.route_table_ids,
+        )

@@ -44,10 +44,11 @@ class OrderService(Real, module="local", name="OrderService"):
 
 
 class Service(Component):
-    """Outputs: `service_id`, `endpoint`."""
+    """Outputs: `service_id`, `endpoint`, `attachments` (none: the entry knows a region by its gateway's address)."""
 
     service_id: pulumi.Output[str]
     endpoint: pulumi.Output[str]
+    attachments: dict[str, pulumi.Output[str]]
 
     def __init__(self, name: str, args: ServiceArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("local", name, opts)
@@ -64,13 +65,14 @@ class Service(Component):
                 # is not ready until they answer, and the entry's routes wait for both.
                 "members": [
                     {"partition": partition, "slot": topology.partition(partition).slot}
-                    for partition in args.member_ids
+                    for partition in (topology.member(name).partition for name in region.members)
                 ],
-                "cache": args.cache_id is not None,
+                "cache": args.cache is not None,
                 "capacity": region.capacity,
             },
             self.child(),
         )
         self.service_id = server.id
         self.endpoint = endpoint(args.ground, lambda addresses: addresses.service(region.slot))
-        self.expose(service_id=self.service_id, endpoint=self.endpoint)
+        self.attachments = {}
+        self.expose(service_id=self.service_id, endpoint=self.endpoint, attachments=self.attachments)

@@ -94,9 +94,10 @@ class Routes(Real, module="local", name="Routes"):
 
 
 class Traffic(Component):
-    """Outputs: `entry`, the URL users call."""
+    """Outputs: `entry`, the URL users call; `levers` (none: a region is held out by a file that operations own)."""
 
     entry: pulumi.Output[str]
+    levers: dict[str, pulumi.Output[str]]
 
     def __init__(self, name: str, args: TrafficArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("local", name, opts)
@@ -138,7 +139,7 @@ class Traffic(Component):
                 "preference": {user: list(order) for user, order in topology.entry.preference.items()},
                 # Service and members before traffic.
                 "entry": server.id,
-                "services": [args.service_ids[region.name] for region in serving],
+                "services": [args.services[region.name].service_id for region in serving],
                 "members": list(args.member_ids.values()),
             },
             self.child(depends_on=links),
@@ -147,4 +148,5 @@ class Traffic(Component):
         self.entry = pulumi.Output.all(routes.id, endpoint(args.ground, Addresses.entry)).apply(
             lambda known: f"http://{known[1]}"
         )
-        self.expose(entry=self.entry)
+        self.levers = {}
+        self.expose(entry=self.entry, levers=self.levers)

@@ -6,7 +6,7 @@ from typing import Any
 
 from operations.console import answer, document, output, say
 from operations.engines.choice import holding
-from operations.errors import Exit
+from operations.errors import Exit, Refused
 from operations.stack import Stack
 
 NOT_UP: dict[str, Any] = {"phase": None, "entry": None, "regions": []}
@@ -19,7 +19,12 @@ def run(options: argparse.Namespace) -> int:
     stack = Stack.open(options.stack)
     engine = holding(stack)
     outputs = engine.outputs() if engine is not None else None
-    if outputs is None or not {"topology", "ground", "entry"} <= set(outputs) or stack.target != "local":
+    if outputs and stack.target != "local":
+        raise Refused(
+            f"target: status asks the servers of a local stack. {stack.name} is on {stack.target}, where the alarms of "
+            "each region watch; its addresses are in `pulumi stack output`."
+        )
+    if outputs is None or not {"topology", "ground", "entry"} <= set(outputs):
         if options.json:
             document(NOT_UP)
         elif engine is not None and engine.has_stack():

@@ -43,11 +43,24 @@ def test_for_people_it_shows_steps_and_resources(copy: Copy) -> None:
 
 def test_a_target_that_is_not_built_is_planned_only(copy: Copy) -> None:
     before = copy.snapshot()
-    outcome = copy.run("preview", "--stack", "production-aws", "--phase", "4", "--json")
+    outcome = copy.run("preview", "--stack", "production-gcp", "--phase", "4", "--json")
     assert outcome.status == 0, outcome.stderr
     assert (outcome.document["built"], outcome.document["resources"]) == (False, [])
     assert outcome.document["steps"]
-    assert "not built yet" in copy.run("preview", "--stack", "production-aws").stdout
+    assert "not built yet" in copy.run("preview", "--stack", "production-gcp").stdout
+    assert copy.snapshot() == before
+
+
+@pytest.mark.parametrize("phase", range(1, 6))
+def test_a_cloud_is_previewed_without_an_account(copy: Copy, phase: int) -> None:
+    before = copy.snapshot()
+    outcome = copy.run("preview", "--stack", "production-aws", "--phase", str(phase), "--json")
+    assert outcome.status == 0, outcome.stderr
+    found = outcome.document
+    assert found["built"]
+    assert found["steps"]
+    kinds = [change["kind"] for change in found["resources"] if change["op"] == "create"]
+    assert kinds.count("Cluster") >= min(phase, 3)
     assert copy.snapshot() == before
 
 
