@@ -90,6 +90,13 @@ def parser() -> argparse.ArgumentParser:
     psql.add_argument("member", metavar="MEMBER", help="such as main-eu-central; `status` lists them")
     psql.add_argument("--owner", action="store_true", help="as the owner, who may change everything")
 
+    rotate = command("rotate", "give the database's administrator a new password (aws)")
+    rotate.add_argument("--partition", default="main", metavar="NAME", help="the partition (default: main)")
+    rotate.add_argument(
+        "--without-region", action="append", default=[], metavar="REGION", help="leave out a region that is gone"
+    )
+    yes(rotate)
+
     state = command("state", "hand the stack's state to the other engine, or take it", stack=False)
     handing = state.add_subparsers(dest="direction", required=True, metavar="export|import")
     export = handing.add_parser("export", help="print the state as `pulumi stack export` would", allow_abbrev=False)

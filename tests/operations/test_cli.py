@@ -37,6 +37,8 @@ BAD = [
     (("psql",), ("MEMBER",)),
     (("psql", "main-eu-central"), ("not up",)),
     (("psql", "main-eu-central", "--stack", "nowhere"), ("nowhere",)),
+    (("rotate",), ("aws", "local")),
+    (("rotate", "--stack", "production-aws"), ("not up",)),
     (("state",), ("export",)),
     (("state", "export"), ("not up",)),
     (("state", "export", "--stack", "nowhere"), ("nowhere",)),
@@ -92,7 +94,9 @@ def test_no_command_is_status_2_and_help_is_status_0(here: Copy) -> None:
 
 def test_every_command_has_a_module_that_runs(here: Copy) -> None:
     commands = next(action for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction))
-    assert set(commands.choices) == {"up", "preview", "status", "down", "test", "doctor", "logs", "psql", "state"}
+    assert set(commands.choices) == {
+        *("up", "preview", "status", "down", "rotate", "test", "doctor", "logs", "psql", "state"),
+    }
     for name in commands.choices:
         assert callable(cli._command(name).run)
 
