@@ -2,8 +2,7 @@
 
 The same program, run by the same path through the SDK (`engine.sdk.run`, one thread, dry run), once with the engine and
 once with a monitor that answers every registration at once and remembers nothing. Both start from an empty state, so
-every resource is one to create. The program is `benchmarks/five_regions`: a five-region plan of phase 4 as the local
-target registers it, and, because no cloud target is built yet, a made-up cloud region beside each one.
+every resource is one to create. The program is the project's own, for five regions on AWS at phase 5.
 
 Neighbours on the machine stretch the time on the clock; the time on the processor says what was really done.
 
@@ -20,12 +19,25 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import engine
-from benchmarks.stacks import PROJECT, program, table, values
+from benchmarks.stacks import program, table
 from engine import sdk
 from engine.recorder import STACK_TYPE, RecordingMonitor
 
-REGIONS = ("eu-central", "us-east", "ap-northeast", "eu-west", "sa-east")
-PROGRAM = PROJECT / "benchmarks" / "five_regions"
+REGIONS = ("eu-west-1", "eu-central-1", "us-east-1", "ap-northeast-1", "sa-east-1")
+SETTINGS: dict[str, Any] = {
+    "target": "aws",
+    "phase": "5",
+    "hostname": "api.example.com",
+    "regions": [{"name": name, "slot": slot} for slot, name in enumerate(REGIONS)],
+    "partitions": [
+        {"name": "americas", "slot": 1, "origin": "us-east-1", "serves": ["US", "BR"]},
+        {"name": "asia", "slot": 2, "origin": "ap-northeast-1", "serves": ["JP"]},
+    ],
+    "conflicts": {"model": "home-partition"},
+    "service": {"image": "ghcr.io/example/orders:1.4.2"},
+    "ownership": {"owner": "platform", "cost_center": "4711"},
+    "aws": {"account_id": "123456789012", "zone": {"id": "Z0123456789ABCDEFGHIJ", "name": "example.com"}},
+}
 
 
 class Unknown(Mapping[str, str]):
@@ -55,7 +67,7 @@ class AtOnce(RecordingMonitor):
 
 
 def five_regions() -> engine.Program:
-    return program(values(4, REGIONS), folder=PROGRAM)
+    return program(SETTINGS)
 
 
 def preview(what: engine.Program) -> engine.Plan:
