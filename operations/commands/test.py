@@ -8,16 +8,27 @@ from operations import project
 from operations.console import say
 from operations.errors import Exit, Refused
 
-MODULES = ("ruff", "basedpyright", "pytest")
+MODULES = ("ruff", "basedpyright", "pytest", "xdist")
+
+# These only compute, so they share the cores, a file at a time: its tests have their graphs in common. All others wait
+# for real servers, whose deadlines must not suffer from what else runs.
+COMPUTING = ("tests/components/aws", "tests/components/gcp", "tests/topology")
 
 
 def checks(arguments: list[str]) -> list[tuple[str, list[str]]]:
     python = [sys.executable, "-m"]
+    tests = [("tests", [*python, "pytest", *arguments])]
+    if not arguments:
+        apart = [f"--ignore={folder}" for folder in COMPUTING]
+        tests = [
+            ("planning", [*python, "pytest", "--quiet", "--numprocesses=auto", "--dist=loadfile", *COMPUTING]),
+            ("servers", [*python, "pytest", *apart]),
+        ]
     return [
         ("format", [*python, "ruff", "format", "--check", "--quiet", "."]),
         ("lint", [*python, "ruff", "check", "--quiet", "."]),
         ("types", [*python, "basedpyright", "--level", "error", "--pythonpath", sys.executable]),
-        ("tests", [*python, "pytest", *arguments]),
+        *tests,
     ]
 
 
