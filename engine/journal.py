@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+from collections.abc import Collection
 from dataclasses import replace
 
 from engine.errors import EngineError
@@ -60,6 +61,13 @@ class Journal:
             else:
                 del self._rest[_index(self._rest, gone)]
         self._commit(True)
+
+    def reopen(self, urns: Collection[str]) -> list[Resource]:
+        """Put what was settled under these URNs, and all that needs it, back to what the run has not come to yet."""
+        with self._lock:
+            back = [self._settled.pop(urn) for urn in list(self._settled) if urn in urns]
+            self._rest[:0] = back
+        return back
 
     def settled(self, urn: str) -> Resource | None:
         return self._settled.get(urn)

@@ -17,10 +17,11 @@ from typing import Any
 from engine import sdk
 from engine.deletion import dependents_of
 from engine.dynamic import Difference, Providers
+from engine.early import Early
 from engine.errors import EngineError, Failure, Refusal, StateError
 from engine.journal import Journal
 from engine.options import REFUSED_CALLS, former_urns, goal, refused_options, urn_of
-from engine.plan import Event, OnEvent, Operation, Program, Step
+from engine.plan import Event, OnEvent, Operation, Plan, Program, Step
 from engine.state import STACK_TYPE, Resource, timestamp
 from engine.values import UNKNOWN, Properties, Secret, changed_paths, covers, has_unknown, parse_path, reset
 
@@ -42,6 +43,7 @@ class Monitor:
         dry_run: bool,
         slots: AbstractContextManager[Any],
         on_event: OnEvent | None,
+        plan: Plan | None = None,
     ) -> None:
         self.steps: list[Step] = []
         self.failures: list[Failure] = []
@@ -49,6 +51,9 @@ class Monitor:
         """What `up` refuses: protected resources, options that are not honoured."""
         self.skipped: set[str] = set()
         self.stack_outputs: dict[str, Any] = {}
+        self.requests: dict[str, Any] = {}
+        """The registrations that were answered, by URN, each after what it needs."""
+        self.early = Early(plan, self)
         self.error: StateError | None = None
         self.providers = Providers(program.project, program.config)
         self._program = program
@@ -107,12 +112,21 @@ class Monitor:
             self._seen.add(urn)
         if request.type == STACK_TYPE and twice:
             return sdk.RegisterResponse(urn=urn)
+        answer = None if twice else self.early.claim(request, urn)
+        return self.carry_out(request, urn, twice=twice) if answer is None else answer
+
+    # What it means
+
+    def carry_out(self, request: Any, urn: str, *, twice: bool = False) -> Any:
+        """Make what a registration asks for, and answer it. Raises nothing: what goes wrong is on record here."""
         try:
             if twice:
                 raise Refusal(f"two resources of type {request.type} are called `{request.name}` (duplicate URN {urn})")
             if self._stopped:
                 raise _Skipped
-            return self._register(request, urn)
+            answer = self._register(request, urn)
+            self.requests[urn] = request
+            return answer
         except _Skipped:
             self.skipped.add(urn)
             self.emit(Event(kind="skipped", urn=urn, message="needs something that failed"))
@@ -127,7 +141,11 @@ class Monitor:
         self.skipped.add(urn)
         return sdk.RegisterResponse(urn=urn, result=sdk.FAILED)
 
-    # What it means
+    def take_back(self, urns: set[str]) -> None:
+        """Regard what was carried out under these URNs as the state that this run begins with."""
+        self._olds.update((item.urn, item) for item in self._journal.reopen(urns))
+        for step in [step for step in self.steps if step.urn in urns and step.op == "same"]:
+            self.steps.remove(step)
 
     def stop(self, error: StateError | None = None) -> None:
         """Start nothing more; what is under way ends and is recorded."""

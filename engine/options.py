@@ -90,6 +90,23 @@ def goal(request: sdk.RegisterRequest, urn: str, old: Resource | None, inherited
     )
 
 
+def alike(one: sdk.RegisterRequest, other: sdk.RegisterRequest) -> bool:
+    """Whether two registrations ask for the same; the order of dependencies is the SDK's chance."""
+    return _ordered(one) == _ordered(other)
+
+
+def _ordered(request: sdk.RegisterRequest) -> sdk.RegisterRequest:
+    ordered = sdk.RegisterRequest()
+    ordered.CopyFrom(request)
+    ordered.dependencies.sort()
+    for needed in ordered.propertyDependencies.values():
+        needed.urns.sort()
+    # Where in the program it stands says nothing about what it asks for.
+    for field in ("sourcePosition", "stackTrace", "parentStackTraceHandle"):
+        ordered.ClearField(field)
+    return ordered
+
+
 def _seconds(text: str) -> float:
     """`1h10m5s` in seconds, as Pulumi keeps custom timeouts."""
     units = {"h": 3600.0, "m": 60.0, "s": 1.0, "ms": 0.001}

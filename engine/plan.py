@@ -63,6 +63,10 @@ class Plan:
     """Values not known before `up` are `engine.UNKNOWN`, secrets are `engine.Secret`."""
     duration: float
     problems: tuple[str, ...] = ()
+    requests: Mapping[str, Any] = field(default_factory=dict, repr=False, compare=False)
+    """What the program registered, as it came over the wire, by URN."""
+    basis: Any = field(default=None, repr=False, compare=False)
+    """The program and the state that it is a plan for."""
 
     @property
     def changes(self) -> tuple[Step, ...]:

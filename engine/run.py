@@ -34,7 +34,14 @@ def preview(program: Program, state: State, *, on_event: OnEvent | None = None) 
     doomed = _doomed(monitor, journal)
     steps = (*monitor.steps, *(_deletion(item) for item in reversed(doomed) if _told(item, monitor)))
     problems = (*monitor.problems, *_guarded(doomed))
-    return Plan(steps=steps, outputs=monitor.stack_outputs, duration=time.monotonic() - started, problems=problems)
+    return Plan(
+        steps=steps,
+        outputs=monitor.stack_outputs,
+        duration=time.monotonic() - started,
+        problems=problems,
+        requests=monitor.requests,
+        basis=(program, state),
+    )
 
 
 def up(
@@ -47,17 +54,18 @@ def up(
 ) -> Result:
     """Make what the program describes. The state is written after every step; the next run takes up a broken one.
 
-    `reviewed` is a preview of this very program and state, which then is not made a second time.
+    `reviewed` is a preview; where it is of this very program and state, none is made here.
     """
     started = time.monotonic()
     state = state_file.load(new=True)
-    if state.protected:
+    plan = reviewed if reviewed and reviewed.basis == (program, state) else None
+    if plan is None and state.protected:
         # What protection forbids may show up only late in a run, so it is looked for before anything is done.
-        plan = reviewed or preview(program, state)
-        if plan.problems:
-            raise Refusal(*plan.problems)
+        plan = preview(program, state)
+    if plan and plan.problems:
+        raise Refusal(*plan.problems)
     journal = Journal(state, state_file)
-    monitor = _monitor(program, journal, dry_run=False, parallel=parallel, on_event=on_event)
+    monitor = _monitor(program, journal, dry_run=False, parallel=parallel, on_event=on_event, plan=plan)
     crash: Exception | None = None
     try:
         _run(program, monitor, dry_run=False, parallel=parallel)
@@ -117,12 +125,20 @@ def unprotect(state_file: StateFile, urns: Sequence[str]) -> None:
     state_file.save(replace(state, resources=tuple(resources)))
 
 
-def _monitor(program: Program, journal: Journal, *, dry_run: bool, parallel: int, on_event: OnEvent | None) -> Monitor:
+def _monitor(
+    program: Program,
+    journal: Journal,
+    *,
+    dry_run: bool,
+    parallel: int,
+    on_event: OnEvent | None,
+    plan: Plan | None = None,
+) -> Monitor:
     # Imported here, because the SDK takes half a second to import and reading a state needs none of it.
     from engine.monitor import Monitor
 
     slots = nullcontext() if dry_run else threading.BoundedSemaphore(parallel)
-    return Monitor(program, journal, dry_run=dry_run, slots=slots, on_event=on_event)
+    return Monitor(program, journal, dry_run=dry_run, slots=slots, on_event=on_event, plan=plan)
 
 
 def _run(program: Program, monitor: Monitor, *, dry_run: bool, parallel: int) -> None:
@@ -137,7 +153,7 @@ def _run(program: Program, monitor: Monitor, *, dry_run: bool, parallel: int) ->
             raise EngineError(f"the program ended itself (exit status {error.code})") from error
 
     try:
-        with _on_path(program.folder), chdir(program.folder):
+        with _on_path(program.folder), chdir(program.folder), monitor.early.room(parallel):
             sdk.run(
                 main,
                 monitor=monitor,
@@ -151,6 +167,7 @@ def _run(program: Program, monitor: Monitor, *, dry_run: bool, parallel: int) ->
                 # Threads that have nothing to wait for only fight over the interpreter: one makes a preview twice as
                 # fast as 32. In `up`, a few more than there are slots keep components from queueing behind the slots.
                 threads=1 if dry_run else parallel + 2,
+                before=monitor.early.start,
                 on_break=monitor.stop,
             )
     except Exception:

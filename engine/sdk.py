@@ -8,9 +8,11 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import gc
 import pickle
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -25,7 +27,7 @@ from pulumi.runtime._serialization import _deserialize
 from pulumi.runtime.proto import engine_pb2, resource_pb2, source_pb2
 from pulumi.runtime.stack import run_in_stack
 
-from engine.errors import EngineError
+from engine.errors import EngineError, Refusal
 from engine.values import (
     PROVIDER,
     RESOURCE_SIGNATURE,
@@ -67,9 +69,13 @@ def run(
     secret_keys: frozenset[str],
     dry_run: bool,
     threads: int,
+    before: Callable[[], None] = lambda: None,
     on_break: Callable[[], None] | None = None,
 ) -> None:
-    """Run `entry` as a Pulumi program against `monitor`. Each run has its own context: nothing of it stays behind."""
+    """Run `before`, then `entry` as a Pulumi program against `monitor`.
+
+    Each run has its own context: nothing of it stays behind.
+    """
 
     # The source position of each registration, which only the CLI shows, would take a fifth of the time of a preview.
     traced = registration._get_stack_trace
@@ -80,7 +86,9 @@ def run(
     dynamic._serialize = _serialised_once(serialize)
 
     async def main() -> None:
-        asyncio.get_running_loop().set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="register"))
+        loop = asyncio.get_running_loop()
+        loop.set_default_executor(ThreadPoolExecutor(threads, thread_name_prefix="register"))
+        loop.set_exception_handler(_unheard)
         settings.reset_options()
         settings.configure(
             settings.Settings(
@@ -96,6 +104,8 @@ def run(
         )
         config.set_all_config(dict(settings_values), sorted(secret_keys))
         try:
+            # In here an interrupt waits until nothing is half done, as it does for the program.
+            before()
             await run_in_stack(entry)  # type: ignore[arg-type]
         except BaseException:
             # Told now, not when the threads have come to rest: an interrupted run starts nothing more.
@@ -104,11 +114,31 @@ def run(
             raise
 
     try:
-        asyncio.run(main())
+        with _set_aside():
+            asyncio.run(main())
     finally:
         registration._get_stack_trace = traced
         dynamic._serialize = serialize
         pickle._Pickler._batch_setitems = batch_setitems  # type: ignore[attr-defined]
+
+
+def _unheard(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+    """What failed in a task that nobody waits for. A refusal among it is told by the run already."""
+    if not isinstance(context.get("exception"), Refusal):
+        loop.default_exception_handler(context)
+
+
+@contextmanager
+def _set_aside() -> Iterator[None]:
+    """Spare the garbage collector what is there already: to go through all of it halts every thread for some 60 ms."""
+    if gc.get_freeze_count():
+        yield  # somebody did it before, for good
+        return
+    gc.freeze()
+    try:
+        yield
+    finally:
+        gc.unfreeze()
 
 
 def _serialised_once(serialize: Callable[..., tuple[Any, bool]]) -> Callable[..., tuple[Any, bool]]:

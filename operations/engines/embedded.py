@@ -2,6 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from dataclasses import replace
+from pathlib import Path
 from typing import Any
 
 from operations import passphrase
@@ -12,6 +13,10 @@ from operations.progress import View
 from operations.stack import Stack
 
 CLI_PAGE = "https://www.pulumi.com/docs/install/"
+
+# The last preview of each stack in this process, by the state's path: an `up` right after it need not make another.
+# Whether it is still of the same program and state, the engine looks for itself.
+_PLANS: dict[Path, Any] = {}
 
 
 class Embedded:
@@ -32,13 +37,15 @@ class Embedded:
         return records.protected(records.embedded(self.stack.name) or [])
 
     def preview(self, *, given_up: Collection[str] = ()) -> Preview:
-        if not self.path.exists():
-            if records.embedded_backup_only(self.stack.name):
-                self.state_file("").load()  # says what is missing
-            return preview_of(self.stack, None, given_up)
-        state_file = self.state_file(self._known_passphrase())
-        state_file.prepare()
-        return preview_of(self.stack, state_file.load(), given_up)
+        state = None
+        if self.path.exists():
+            state_file = self.state_file(self._known_passphrase())
+            state_file.prepare()
+            state = state_file.load()
+        elif records.embedded_backup_only(self.stack.name):
+            self.state_file("").load()  # says what is missing
+        plan = _PLANS[self.path] = plan_of(self.stack, state, given_up)
+        return preview_from(plan)
 
     def up(self, view: View, *, given_up: Collection[str] = ()) -> Mapping[str, Any]:
         import engine
@@ -53,7 +60,8 @@ class Embedded:
         if given_up:
             engine.unprotect(state_file, sorted(given_up))
         with view:
-            return engine.up(self.program(), state_file, on_event=view.event).outputs
+            plan = _PLANS.pop(self.path, None)
+            return engine.up(self.program(), state_file, reviewed=plan, on_event=view.event).outputs
 
     def destroy(self, view: View) -> None:
         import engine
@@ -121,13 +129,20 @@ def program_of(stack: Stack) -> Any:
 
 def preview_of(stack: Stack, state: Any, given_up: Collection[str] = ()) -> Preview:
     """What `up` would do to a state, whichever engine holds it."""
+    return preview_from(plan_of(stack, state, given_up))
+
+
+def plan_of(stack: Stack, state: Any, given_up: Collection[str]) -> Any:
     import engine
 
     state = state if state is not None else engine.State()
     if given_up:
         resources = tuple(replace(item, protect=item.protect and item.urn not in given_up) for item in state.resources)
         state = replace(state, resources=resources)
-    plan = engine.preview(program_of(stack), state)
+    return engine.preview(program_of(stack), state)
+
+
+def preview_from(plan: Any) -> Preview:
     changes = tuple(
         Change(
             op=step.op,

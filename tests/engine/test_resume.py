@@ -82,15 +82,19 @@ def test_runs_killed_again_and_again_converge(mortal: subprocess.Popen[str], wor
         assert not any(item.delete or item.pending_replacement for item in world.file.load().resources)
 
 
+@pytest.mark.parametrize("more", ["", 'Paper("k", opts=Opts(protect=True))\n'], ids=["", "early"])
 @pytest.mark.parametrize("moment", range(1, 18, 2))
-def test_a_run_killed_once_is_finished_by_the_next(mortal: subprocess.Popen[str], world: World, moment: int) -> None:
-    world.up(FIRST)
-    world.write(SECOND)
+def test_a_run_killed_once_is_finished_by_the_next(
+    mortal: subprocess.Popen[str], world: World, moment: int, more: str
+) -> None:
+    """With something protected, the run is previewed, and carries out early what the preview knows."""
+    world.up(more + FIRST)
+    world.write(more + SECOND + more.replace("k", "g"))
     killed_at(mortal, world, moment)
     world.up()
-    assert world.things() == {"a", "b2", "c2", "d", "f"}
+    assert world.things() - {"g", "k"} == {"a", "b2", "c2", "d", "f"}
     assert set(ops(world.up()).values()) == {"same"}
-    assert engine.destroy(None, world.file).steps
+    assert engine.destroy(None, world.file, unprotect=True).steps
     assert world.things() == set()
 
 

@@ -1,5 +1,6 @@
 """A canary: the inside names of the SDK that the engine leans on. When one of these fails, read engine/sdk.py first."""
 
+import gc
 import inspect
 
 from pulumi.dynamic import Config, ConfigureRequest
@@ -69,3 +70,9 @@ def test_a_run_leaves_the_pickler_as_it_was(world: World) -> None:
     world.write("Paper('a')")
     world.up()
     assert pickle._Pickler._batch_setitems is before  # type: ignore[attr-defined]
+
+
+def test_a_run_keeps_what_was_there_before_from_the_garbage_collector(world: World) -> None:
+    text = 'import gc\npulumi.export("aside", gc.get_freeze_count() > 10000)'
+    assert world.up(text).outputs == {"aside": True}
+    assert gc.get_freeze_count() == 0
