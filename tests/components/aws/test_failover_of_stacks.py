@@ -1,6 +1,7 @@
 """The second invariant over the whole stack: after any failover, and what operations move with it, all is the same."""
 
 from functools import cache
+from typing import Any
 
 import pytest
 
@@ -9,7 +10,7 @@ from operations.recording import record
 from tests.components.aws.failover import after_failover, moves, verdicts
 from tests.components.aws.stacks import config
 
-ACCELERATOR = {
+ACCELERATOR: dict[str, Any] = {
     "account_id": "123456789012",
     "zone": {"id": "Z0123456789ABCDEFGHIJ", "name": "example.com"},
     "entry": "global-accelerator",
@@ -19,7 +20,7 @@ ACCELERATOR = {
 
 @cache
 def stack(phase: int, entry: str) -> Graph:
-    aws = {"aws": ACCELERATOR} if entry == "global-accelerator" else {}
+    aws: dict[str, Any] = {"aws": ACCELERATOR} if entry == "global-accelerator" else {}
     return record(config(phase=phase, **aws), stack="production-aws")
 
 
