@@ -1,8 +1,12 @@
 """The recorder that users import for tests of their own stacks."""
 
+import re
+from typing import Any
+
 import pulumi
 import pytest
 
+from operations import project
 from operations.recording import record
 
 ONE = {"target": "local", "regions": [{"name": "eu-central"}, {"name": "us-east"}]}
@@ -35,3 +39,14 @@ def test_a_parent_is_visible() -> None:
 def test_bad_settings_say_why() -> None:
     with pytest.raises(pulumi.RunError, match="eu-centra"):
         record({"target": "local", "regions": [{"name": "eu-centra"}]})
+
+
+def test_the_example_in_the_readme_passes() -> None:
+    readme = (project.FOLDER / "README.md").read_text(encoding="utf-8")
+    (example,) = re.findall(r"```python\n(.*?)```", readme, re.DOTALL)
+    names: dict[str, Any] = {}
+    exec(example, names)
+    tests = [run for name, run in names.items() if name.startswith("test_")]
+    assert tests
+    for run in tests:
+        run()
