@@ -1,7 +1,7 @@
-"""Writes the tables in docs/aws/: what a component takes and gives, what it creates at each phase, and which of its
-arguments force a replacement. `python -m operations.reference`
+"""Writes the tables in docs/aws/ and docs/gcp/: what a component takes and gives, what it creates at each phase, and
+which of its arguments force a replacement. `python -m operations.reference`
 
-The words around the tables are written by hand; everything in them comes from the contracts, from the stack that the
+The words around the tables are written by hand; everything in them comes from the contracts, from the stacks that the
 example settings make, and from the rows of replacement.csv.
 """
 
@@ -9,6 +9,7 @@ import ast
 from collections import Counter
 from collections.abc import Callable
 from functools import cache, partial
+from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -16,7 +17,7 @@ from components.built import COMPONENTS
 from operations import project
 from operations.recording import record
 
-TARGET, EXAMPLE = "aws", "production-aws"
+EXAMPLES = {"aws": "production-aws", "gcp": "production-gcp"}
 PHASES = range(1, 6)
 CONTRACTS = project.FOLDER / "components" / "contracts.py"
 BEGIN = "<!-- tables, written by python -m operations.reference -->\n"
@@ -49,26 +50,26 @@ def fields(kind: str) -> list[Field]:
 
 
 @cache
-def graph(phase: int) -> Any:
-    return record(EXAMPLE, phase=phase)
+def graph(target: str, phase: int) -> Any:
+    return record(EXAMPLES[target], phase=phase)
 
 
-def component_of(resource: Any, resources: Any) -> str:
+def component_of(resource: Any, target: str, resources: Any) -> str:
     """The class of the component that a resource belongs to, or nothing for what belongs to the stack alone."""
     while resource is not None:
-        if resource.type.startswith(f"meridian:{TARGET}:"):
+        if resource.type.startswith(f"meridian:{target}:"):
             return resource.type.rsplit(":", 1)[1]
         resource = resources.get(resource.parent)
     return ""
 
 
-def created(component: str) -> dict[str, list[int]]:
+def created(target: str, component: str) -> dict[str, list[int]]:
     """How many resources of each type a component has at each phase, in all regions together."""
     counts = [
         Counter(
             item.type
-            for item in graph(phase)
-            if item.custom and component_of(item, graph(phase).resources) == component
+            for item in graph(target, phase)
+            if item.custom and component_of(item, target, graph(target, phase).resources) == component
         )
         for phase in PHASES
     ]
@@ -80,10 +81,9 @@ def table(head: list[str], rows: list[list[str]]) -> str:
     return "\n".join(f"| {' | '.join(cell.replace('|', chr(92) + '|') for cell in row)} |" for row in cells) + "\n"
 
 
-def tables(component: str) -> str:
-    from components.aws.replacement import effects
-
-    types = created(component)
+def tables(target: str, component: str) -> str:
+    effects = import_module(f"components.{target}.replacement").effects
+    types = created(target, component)
     inputs = [[f"`{field.name}`", f"`{field.type}`", field.meaning] for field in fields(f"{component}Args")]
     outputs = [[f"`{field.name}`", f"`{field.type}`", field.meaning] for field in fields(f"{component}Outputs")]
     counts = [[f"`{type_}`", *(str(number or "") for number in numbers)] for type_, numbers in types.items()]
@@ -109,10 +109,10 @@ def tables(component: str) -> str:
         table(["argument", "type", "meaning"], inputs),
         "## Outputs\n",
         table(["output", "type", "meaning"], outputs),
-        f"## What it creates\n\nFor `{EXAMPLE}` (three regions), all regions together, by phase.\n",
+        f"## What it creates\n\nFor `{EXAMPLES[target]}` (three regions), all regions together, by phase.\n",
         table(["type", *map(str, PHASES)], counts),
-        "## What forces a replacement\n\nSome only on a condition; `components/aws/replacement.csv` has it, with the "
-        "source of each.\n",
+        "## What forces a replacement\n\n"
+        f"Some only on a condition; `components/{target}/replacement.csv` has it, with the source of each.\n",
         table(["type", "arguments"], forced),
     ]
     if worse:
@@ -130,7 +130,7 @@ def billed() -> str:
     """
     rows: list[list[str]] = []
     for what, unit, count in BILLED:
-        numbers = [count(graph(phase)) for phase in PHASES]
+        numbers = [count(graph("aws", phase)) for phase in PHASES]
         if any(numbers):
             rows.append([what, unit, *(f"{number:g}" if number else "" for number in numbers)])
     return table(["what", "billed by", *map(str, PHASES)], rows)
@@ -187,16 +187,18 @@ BILLED: tuple[tuple[str, str, Callable[[Any], float]], ...] = (
 )
 
 
-def path(component: str) -> Path:
-    return project.FOLDER / "docs" / TARGET / f"{component.lower()}.md"
+def path(target: str, component: str) -> Path:
+    return project.FOLDER / "docs" / target / f"{component.lower()}.md"
 
 
 def pages() -> dict[Path, Callable[[], str]]:
     """Every page with tables, and what writes them."""
     found: dict[Path, Callable[[], str]] = {
-        path(component): partial(tables, component) for component in COMPONENTS[TARGET]
+        path(target, component): partial(tables, target, component)
+        for target in EXAMPLES
+        for component in COMPONENTS.get(target, ())
     }
-    return {project.FOLDER / "docs" / TARGET / "README.md": billed, **found}
+    return {project.FOLDER / "docs" / "aws" / "README.md": billed, **found}
 
 
 def with_tables(text: str, content: str) -> str:

@@ -31,7 +31,7 @@ def run(options: argparse.Namespace) -> int:
         check_programs(stack.settings.local)
         if (problem := platform_problem()) is not None:
             say(f"warning: {problem}")
-    choose(stack, options.engine)
+    choose(stack, options.engine).require_able()
     with lock.held(stack.folder, _words(options)):
         return _locked(options, Stack.open(options.stack, options.phase), began)
 

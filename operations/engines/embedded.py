@@ -47,14 +47,17 @@ class Embedded:
         plan = _PLANS[self.path] = plan_of(self.stack, state, given_up)
         return preview_from(plan)
 
-    def up(self, view: View, *, given_up: Collection[str] = ()) -> Mapping[str, Any]:
-        import engine
-
+    def require_able(self) -> None:
+        """Raises `Refused` for a target that this engine does not build."""
         if self.stack.target != "local":
             raise Refused(
                 f"target: the embedded engine previews {self.stack.target!r} and builds only the target local. "
                 f"Install the Pulumi CLI ({CLI_PAGE}), put it on PATH, and run this again."
             )
+
+    def up(self, view: View, *, given_up: Collection[str] = ()) -> Mapping[str, Any]:
+        import engine
+
         state_file = self.state_file(passphrase.ensure())
         state_file.prepare()
         if given_up:

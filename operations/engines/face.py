@@ -26,6 +26,10 @@ class Engine(Protocol):
         """What `up` would do, once the URNs given up are no longer protected. Writes nothing."""
         ...
 
+    def require_able(self) -> None:
+        """Raises `Refused` where `up` could not build this stack's target."""
+        ...
+
     def up(self, view: View, *, given_up: Collection[str] = ()) -> Mapping[str, Any]:
         """Take the protection off what is given up, make it so, and return the outputs."""
         ...

@@ -65,6 +65,9 @@ class PulumiCli:
     def has_stack(self) -> bool:
         return bool(self.resources)
 
+    def require_able(self) -> None:
+        """The CLI builds every target."""
+
     def outputs(self) -> Mapping[str, Any] | None:
         return records.outputs(self.resources) if self.resources else None
 
