@@ -7,7 +7,7 @@ import pytest
 from operations import reference
 
 
-@pytest.mark.parametrize("page", reference.pages(), ids=lambda page: page.stem)
+@pytest.mark.parametrize("page", reference.pages(), ids=lambda page: f"{page.parent.name}-{page.stem}")
 def test_a_page_has_the_tables_of_the_code(page: Path) -> None:
     text = page.read_text(encoding="utf-8")
     assert reference.with_tables(text, reference.pages()[page]()) == text, (

@@ -2,7 +2,7 @@
 
     assert check_graph(record(...)) == []
 
-Four readings: the SDK's own input types (signatures.py), the schemas that cfn-lint ships (properties.py), limits and
+Four readings: the SDK's own input types (../signatures.py), the schemas that cfn-lint ships (properties.py), limits and
 traps that it does not know (limits.py), IAM's documents (documents.py); and that no resource falls into the provider's
 default region. A recorded id is its resource's name: where a value is another resource's name, nothing is said about
 it. An output that no input has (an ARN) is nothing at all, or unknown if the graph was recorded with `dry_run`; only
@@ -17,10 +17,14 @@ from typing import Any
 
 from engine.recorder import Graph, Registered
 from engine.values import UNKNOWN, has_unknown
-from tests.components.aws import documents, signatures
+from tests.components import signatures
+from tests.components.aws import documents
 from tests.components.aws.limits import LIMITS
 from tests.components.aws.properties import regions, value_faults
-from tests.components.aws.schemas import Fault, faults
+from tests.components.aws.schemas import faults
+from tests.components.fault import Fault, told
+
+PACKAGES = ("aws", "random")
 
 # What no recorder can answer: its outputs are the inputs.
 _ANSWERS = ("address", "arn", "arns", "dnsname", "endpoint", "fqdn", "hostedzoneid", "zoneid")
@@ -30,9 +34,9 @@ def check_graph(graph: Graph) -> list[str]:
     """Every finding, each with the resource, the argument, its value, what is allowed, and who says so."""
     answered = any(has_unknown(resource.inputs) for resource in graph)
     return [
-        _told(resource, fault)
+        told(resource, fault)
         for resource in graph
-        if resource.custom and resource.type.split(":")[0] in signatures.PACKAGES
+        if resource.custom and resource.type.split(":")[0] in PACKAGES
         for fault in _findings(resource)
         if answered or not fault.missing.lower().endswith(_ANSWERS)
     ]
@@ -83,11 +87,3 @@ def _known(value: Any, sources: Mapping[str, str]) -> Any:
     if value is None or (isinstance(value, str) and (value in sources or (sources and "None" in value))):
         return UNKNOWN
     return value
-
-
-def _told(resource: Registered, fault: Fault) -> str:
-    argument = "".join(f"[{step}]" if isinstance(step, int) else f".{step}" for step in fault.path).removeprefix(".")
-    value = repr(fault.value)
-    value = value if len(value) <= 100 else f"{value[:100]}…"
-    shown = f"{argument} = {value}" if argument else value
-    return f"{resource.name} ({resource.type}): {shown}: allowed is {fault.allowed} [{fault.source}]"

@@ -8,7 +8,8 @@ from fnmatch import fnmatchcase
 from functools import cache
 from typing import Any
 
-from tests.components.aws.schemas import Fault, Path, faults, shipped
+from tests.components.aws.schemas import faults, shipped
+from tests.components.fault import Fault, Path
 
 NAMES = frozenset(
     {"accessPolicy", "assumeRolePolicy", "inlinePolicy", "policy", "policyDocument", "resourcePolicy", "trustPolicy"}

@@ -1,21 +1,11 @@
-"""What a reviewer reads instead of assertions: per phase, how many resources of each type production on AWS has, and a
-few attributes of those that make the topology, by logical name.
+"""What production on AWS is, phase by phase.
 
-    python -m tests.components.aws.inventory        writes inventory/phase-N.yaml anew
+python -m tests.components.aws.inventory        writes inventory/phase-N.yaml anew
 """
 
-import io
-from collections import Counter
 from pathlib import Path
-from typing import Any
 
-from ruamel.yaml import YAML
-
-from engine.recorder import Graph
-from operations.recording import record
-
-FOLDER = Path(__file__).with_name("inventory")
-STACK = "production-aws"
+from tests.components.inventory import Inventory
 
 CHOSEN: dict[str, tuple[str, ...]] = {
     "aws:ec2/vpc:Vpc": ("region", "cidrBlock"),
@@ -45,34 +35,12 @@ CHOSEN: dict[str, tuple[str, ...]] = {
     "aws:cloudwatch/metricAlarm:MetricAlarm": ("region",),
 }
 
-
-def inventory(graph: Graph) -> dict[str, Any]:
-    resources = [resource for resource in graph if resource.custom]
-    values: dict[str, Any] = {}
-    for resource in resources:
-        if resource.type in CHOSEN:
-            kind = resource.type.rsplit(":", 1)[1]
-            chosen = {key: resource.inputs[key] for key in CHOSEN[resource.type] if key in resource.inputs}
-            values.setdefault(kind, {})[resource.name] = {**chosen, **({"protect": True} if resource.protect else {})}
-    return {
-        "counts": dict(sorted(Counter(resource.type for resource in resources).items())),
-        "values": {kind: dict(sorted(found.items())) for kind, found in sorted(values.items())},
-    }
-
-
-def text(phase: int) -> str:
-    yaml, out = YAML(), io.StringIO()
-    yaml.width = 200
-    yaml.dump(inventory(record(STACK, phase=phase)), out)
-    return f"# {STACK} at phase {phase}: written by `python -m tests.components.aws.inventory`.\n{out.getvalue()}"
-
-
-def path(phase: int) -> Path:
-    return FOLDER / f"phase-{phase}.yaml"
-
+INVENTORY = Inventory(
+    stack="production-aws",
+    module="tests.components.aws.inventory",
+    folder=Path(__file__).with_name("inventory"),
+    chosen=CHOSEN,
+)
 
 if __name__ == "__main__":
-    FOLDER.mkdir(exist_ok=True)
-    for number in range(1, 6):
-        path(number).write_text(text(number))
-        print(path(number).name)
+    INVENTORY.write()

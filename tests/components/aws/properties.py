@@ -13,7 +13,8 @@ from typing import Any
 
 from engine.values import UNKNOWN
 from tests.components.aws.cloudformation import TWINS, schema, twin
-from tests.components.aws.schemas import Fault, Path, faults, is_type, shipped
+from tests.components.aws.schemas import faults, is_type, shipped
+from tests.components.fault import Fault, Path
 
 # Where CloudFormation keeps all properties inside one.
 INSIDE = {

@@ -18,8 +18,8 @@ from typing import Any
 import regex  # the schemas' patterns are ECMAScript's, with classes such as \p{L}
 
 from engine.values import UNKNOWN
+from tests.components.fault import Fault, Path
 
-Path = tuple[str | int, ...]
 Schema = Mapping[str, Any] | bool
 
 _TYPES: dict[str, tuple[type, ...]] = {
@@ -47,17 +47,6 @@ _FORMATS: dict[str, Callable[[str], object]] = {
     "ipv4-network": IPv4Network,
     "ipv6-network": IPv6Network,
 }
-
-
-@dataclass(frozen=True, kw_only=True)
-class Fault:
-    """A value that does not fit, what would, and who says so."""
-
-    path: Path
-    value: Any
-    allowed: str
-    source: str
-    missing: str = ""  # the name of the property that is not there
 
 
 @dataclass(frozen=True, kw_only=True)

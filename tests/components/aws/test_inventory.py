@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.components.aws import inventory
+from tests.components.aws.inventory import INVENTORY
 
 
 @pytest.mark.parametrize("phase", range(1, 6))
 def test_a_phase_is_what_its_inventory_says(phase: int) -> None:
-    assert inventory.text(phase) == inventory.path(phase).read_text(), (
-        "the stack has changed: if that is meant, run `python -m tests.components.aws.inventory` and review the lines"
+    assert INVENTORY.text(phase) == INVENTORY.path(phase).read_text(), (
+        f"the stack has changed: if that is meant, run `python -m {INVENTORY.module}` and review the lines"
     )

@@ -1,16 +1,15 @@
 """The first invariant on AWS: climbing only adds. Every pair of phases, with one, two, three and five regions."""
 
-import itertools
-from dataclasses import replace
 from functools import cache
 from typing import Any
 
 import pytest
 
 from components.aws.replacement import STATEFUL, consequences
-from engine.recorder import Graph, Registered
+from engine.recorder import Graph
 from operations.recording import record
 from tests.components.aws.stacks import config
+from tests.components.ladder import STEPS, Ladder, edited, without
 
 REGIONS = ("eu-west-1", "eu-central-1", "us-east-1", "ap-northeast-1", "sa-east-1")
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -22,9 +21,12 @@ VARIANTS: dict[str, dict[str, Any]] = {
         "cache": {"mode": "nodes"},
     },
 }
-# Replaced on purpose: each change is another revision, and the one before stays for a rollback (`skip_destroy`).
-REVISIONS = "aws:ecs/taskDefinition:TaskDefinition"
-STEPS = list(itertools.combinations(range(1, 6), 2))
+# A task definition that is replaced stays for a rollback (`skip_destroy`).
+LADDER = Ladder(
+    stateful=STATEFUL,
+    consequences=consequences,
+    is_revision=lambda now: now.type == "aws:ecs/taskDefinition:TaskDefinition" and now.inputs["skipDestroy"],
+)
 # The other variant with three regions only: what differs in it does not hang on their number.
 PAIRS = [
     (variant, regions, low, high)
@@ -52,48 +54,21 @@ def graph(regions: int, phase: int, variant: str) -> Graph:
     return record(settings, stack="ladder")
 
 
-def faults(before: Graph, after: Graph) -> list[str]:
-    """What a step does to what was there: anything that vanishes and holds data, and any argument that would replace,
-    detach or promote.
-    """
-    found: list[str] = []
-    for resource in before:
-        if not resource.custom:
-            continue
-        now = after.resources.get(resource.urn)
-        if now is None:
-            if resource.type in STATEFUL or resource.protect:
-                found.append(f"{resource.name} ({resource.type}) is gone")
-            continue
-        found += [f"{resource.name}: {what}" for what in changes(resource, now)]
-    return found
-
-
-def changes(was: Registered, now: Registered) -> list[str]:
-    if was.type.startswith("pulumi:providers:") and dict(was.inputs) == dict(now.inputs):
-        return []
-    if was.type == REVISIONS and now.inputs["skipDestroy"]:
-        return []
-    return [str(what) for what in consequences(was.type, dict(was.inputs), dict(now.inputs), now.ignore_changes)]
-
-
 @pytest.mark.parametrize(("variant", "regions", "low", "high"), PAIRS)
 def test_a_step_up_replaces_and_loses_nothing(variant: str, regions: int, low: int, high: int) -> None:
-    assert faults(graph(regions, low, variant), graph(regions, high, variant)) == []
+    assert LADDER.faults(graph(regions, low, variant), graph(regions, high, variant)) == []
 
 
 def test_one_region_is_the_beginning_of_two() -> None:
     """A region added to the list changes nothing of what is there."""
     name = "as in the example"
-    assert faults(graph(1, 1, name), graph(2, 1, name)) == []
-    assert faults(graph(3, 4, name), graph(5, 4, name)) == []
+    assert LADDER.faults(graph(1, 1, name), graph(2, 1, name)) == []
+    assert LADDER.faults(graph(3, 4, name), graph(5, 4, name)) == []
 
 
 def test_the_check_itself_can_fail() -> None:
     before = graph(2, 1, "as in the example")
     cluster = before.of_type("aws:rds/cluster:Cluster")[0]
-    after = Graph(resources=dict(before.resources))
-    after.resources[cluster.urn] = replace(cluster, inputs={**cluster.inputs, "kmsKeyId": "another"})
-    assert any("kmsKeyId" in fault for fault in faults(before, after))
-    del after.resources[cluster.urn]
-    assert any("is gone" in fault for fault in faults(before, after))
+    faults = LADDER.faults(before, edited(before, cluster, kmsKeyId="another"))
+    assert any("kmsKeyId" in fault for fault in faults)
+    assert any("is gone" in fault for fault in LADDER.faults(before, without(before, cluster)))

@@ -20,9 +20,7 @@ from pulumi import Archive, Asset
 from pulumi._types import input_type_py_to_pulumi_names, input_type_types, is_input_type
 
 from engine.values import SIGNATURE, UNKNOWN
-from tests.components.aws.schemas import Fault, Path
-
-PACKAGES = ("aws", "random")
+from tests.components.fault import Fault, Path
 
 
 @dataclass(frozen=True, kw_only=True)
