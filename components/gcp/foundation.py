@@ -1,0 +1,106 @@
+"""What a stack has once on Google Cloud: the provider, Google's own service agents, the services' accounts, the network
+and its firewall, each partition's administrator's password, and the certificate of the entry's hostname.
+"""
+
+from typing import Any
+
+import pulumi
+import pulumi_gcp as gcp
+import pulumi_random as random
+
+from components.component import Component
+from components.contracts import FoundationArgs
+from components.gcp import paths
+from components.gcp.accounts import accounts
+from components.gcp.certificates import Certificates
+from components.gcp.firewall import Firewall
+from components.gcp.ordering import after
+from components.gcp.vpc import Vpc
+
+# PostgreSQL's; it is part of the endpoints' contract ("host:port"), so it is chosen once, here.
+PORT = 5432
+
+# A password that needs no escaping in a connection URL (RFC 3986, unreserved).
+PASSWORD_LENGTH, PASSWORD_MARKS = 40, "-_.~"
+
+# Whose agents do not exist until somebody asks for them, and must before a key is opened to them
+# (cloud.google.com/iam/docs/create-service-agents). Their addresses are in keys.py. Cloud Storage's cannot be asked for
+# in this way (terraform-google-project-factory #803); keys.py says how.
+AGENTS_OF = ("memorystore", "run", "secretmanager", "sqladmin")
+
+
+class Foundation(Component):
+    """Outputs: `ground` (the project, once its service agents, the services' accounts and the private zone exist),
+    `transit` (the network, once the databases' network is connected and the firewall holds), `credentials` (the
+    administrator's password by partition), `write_endpoints` (names whose records the origins make), `certificate_ids`
+    (the certificate map, for every region that has a service). `partition_ids` is empty: members find each other by
+    their names.
+    """
+
+    ground: pulumi.Output[str]
+    transit: pulumi.Output[str]
+    credentials: dict[str, pulumi.Output[str]]
+    partition_ids: dict[str, pulumi.Output[str]]
+    write_endpoints: dict[str, pulumi.Output[str]]
+    certificate_ids: dict[str, pulumi.Output[str]]
+    provider: gcp.Provider
+
+    def __init__(self, name: str, args: FoundationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
+        super().__init__("gcp", name, opts)
+        topology = args.topology
+        self.project = paths.project(topology)
+        self.provider = gcp.Provider(
+            f"{name}-provider",
+            project=self.project,
+            # Never the region of the moment: it replaces what does not name its own (replacement.csv).
+            region=topology.home,
+            # The labels are labels.py's: one that the provider adds would show in no resource's inputs.
+            add_pulumi_attribution_label=False,
+            opts=self.child(),
+        )
+        agents = [self.agent(service) for service in AGENTS_OF]
+        vpc = Vpc(name, topology, self.on_gcp)
+        firewall = Firewall(name, topology, vpc.network, self.on_gcp)
+        certificates = Certificates(name, topology, self.on_gcp)
+        partitions = [partition.name for partition in topology.partitions if partition.members]
+        self.ground = after(self.project, *agents, *accounts(name, topology, self.on_gcp), vpc.zone)
+        self.transit = after(vpc.network.id, vpc.connection, firewall.association)
+        self.credentials = {partition: self.password(partition).result for partition in partitions}
+        self.partition_ids = {}
+        self.write_endpoints = {
+            partition: pulumi.Output.from_input(f"{paths.write_host(topology, partition)}:{PORT}")
+            for partition in partitions
+        }
+        self.certificate_ids = {
+            region.name: certificates.map_id for region in topology.regions_in_use if region.has_service
+        }
+        self.expose(
+            ground=self.ground,
+            transit=self.transit,
+            credentials=self.credentials,
+            partition_ids=self.partition_ids,
+            write_endpoints=self.write_endpoints,
+            certificate_ids=self.certificate_ids,
+        )
+
+    def on_gcp(self, **guards: Any) -> pulumi.ResourceOptions:
+        """A child's options with the provider: the other components inherit it, but here it is a child itself."""
+        return pulumi.ResourceOptions.merge(self.child(**guards), pulumi.ResourceOptions(provider=self.provider))
+
+    def agent(self, service: str) -> gcp.projects.ServiceIdentity:
+        """Asking again changes nothing, and nothing deletes it (SDK)."""
+        return gcp.projects.ServiceIdentity(
+            f"{self.name}-{service}-agent",
+            project=self.project,
+            service=f"{service}.googleapis.com",
+            opts=self.on_gcp(),
+        )
+
+    def password(self, partition: str) -> random.RandomPassword:
+        """What the partition is created with. A rotation changes the database and the secrets, and not this."""
+        return random.RandomPassword(
+            f"{self.name}-{partition}-password",
+            length=PASSWORD_LENGTH,
+            override_special=PASSWORD_MARKS,
+            opts=self.child(protect=True),
+        )
