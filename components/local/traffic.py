@@ -10,7 +10,7 @@ from components.contracts import TrafficArgs
 from components.local.network import Link
 from components.local.resource import Props, Real, RealProvider, endpoint, stack_folder
 from components.local.servers import entry, paths, process, service
-from components.local.servers.addresses import Addresses
+from components.local.servers.addresses import Addresses, Endpoint
 
 READY_SECONDS = 30.0
 
@@ -51,12 +51,11 @@ class RoutesProvider(RealProvider):
 
     def ensure(self, props: Props) -> Props:
         users = spec(props)
+        gateways = [users.addresses.gateway_http(users.regions[region]) for region in users.serving]
+        # Not named before it is ready: the entry's first check of it would fail, and two more would have to pass.
+        wait_ready(gateways, "the services behind the entry")
         entry.ensure_started(users)
-        process.wait_ready(
-            lambda: answers(users),
-            timeout=READY_SECONDS,
-            what="the services behind the entry",
-        )
+        wait_ready([users.addresses.entry()], "the entry")
         return {}
 
     def is_in_place(self, props: Props) -> bool:
@@ -66,10 +65,12 @@ class RoutesProvider(RealProvider):
         """They go with the entry."""
 
 
-def answers(users: entry.EntrySpec) -> bool:
-    """Whether every region is ready, as its own gateway says, and users get an answer through the entry."""
-    gateways = [users.addresses.gateway_http(users.regions[region]) for region in users.serving]
-    return all(service.answers(endpoint, "/healthz/ready") for endpoint in (*gateways, users.addresses.entry()))
+def wait_ready(endpoints: list[Endpoint], what: str) -> None:
+    process.wait_ready(
+        lambda: all(service.answers(endpoint, "/healthz/ready") for endpoint in endpoints),
+        timeout=READY_SECONDS,
+        what=what,
+    )
 
 
 def spec(props: Props) -> entry.EntrySpec:
