@@ -4,7 +4,11 @@ only plan.
 
 from topology import Phase, SettingsError, Topology
 
-HIGHEST: dict[str, Phase] = {"local": Phase.MULTI_REGION_READS, "aws": Phase.ACTIVE_ACTIVE}
+HIGHEST: dict[str, Phase] = {
+    "local": Phase.MULTI_REGION_READS,
+    "aws": Phase.ACTIVE_ACTIVE,
+    "gcp": Phase.ACTIVE_ACTIVE,
+}
 
 EVERYWHERE = ("Foundation", "Keys", "Network", "Database", "Cache", "Service", "Traffic")
 # The clouds' own: locally, passwords are files and `status` is what watches. See components/contracts.py.
@@ -13,6 +17,7 @@ CLOUDS = ("Secrets", "Vault", "Backup", "Signals")
 COMPONENTS: dict[str, tuple[str, ...]] = {
     "local": (*EVERYWHERE, "Replication"),
     "aws": (*EVERYWHERE, *CLOUDS),
+    "gcp": (*EVERYWHERE, *CLOUDS),
 }
 
 

@@ -25,6 +25,7 @@ class Certificates:
     """`map_id`, given out when the certificate is in the map. Google issues it some minutes later."""
 
     map_id: pulumi.Output[str]
+    entries: list[gcp.certificatemanager.CertificateMapEntry]
 
     def __init__(self, name: str, topology: Topology, options: Options) -> None:
         hostname, plan = topology.entry.hostname, topology.gcp
@@ -80,6 +81,7 @@ class Certificates:
             )
             for kind, domain in domains.items()
         ]
+        self.entries = entries
         self.map_id = after(certificate_map.id, *entries)
 
 

@@ -30,7 +30,8 @@ AGENTS_OF = ("memorystore", "run", "secretmanager", "sqladmin")
 
 
 class Foundation(Component):
-    """Outputs: `ground` (the project, once its service agents, the services' accounts and the private zone exist),
+    """Outputs: `ground` (the project, once its service agents, the services' accounts, the private zone and
+    the certificate map exist),
     `transit` (the network, once the databases' network is connected and the firewall holds), `credentials` (the
     administrator's password by partition), `write_endpoints` (names whose records the origins make), `certificate_ids`
     (the certificate map, for every region that has a service). `partition_ids` is empty: members find each other by
@@ -63,7 +64,10 @@ class Foundation(Component):
         firewall = Firewall(name, topology, vpc.network, self.on_gcp)
         certificates = Certificates(name, topology, self.on_gcp)
         partitions = [partition.name for partition in topology.partitions if partition.members]
-        self.ground = after(self.project, *agents, *accounts(name, topology, self.on_gcp), vpc.zone)
+        # The entry's proxy names the certificate map by its path: it has to come after it, and to go before it.
+        self.ground = after(
+            self.project, *agents, *accounts(name, topology, self.on_gcp), vpc.zone, *certificates.entries
+        )
         self.transit = after(vpc.network.id, vpc.connection, firewall.association)
         self.credentials = {partition: self.password(partition).result for partition in partitions}
         self.partition_ids = {}

@@ -54,6 +54,7 @@ TWINS: dict[str, tuple[str, str, dict[str, str]]] = {
     "gcp:compute/regionNetworkEndpointGroup:RegionNetworkEndpointGroup": ("compute.v1", "NetworkEndpointGroup", {}),
     "gcp:compute/router:Router": ("compute.v1", "Router", {}),
     "gcp:compute/routerNat:RouterNat": ("compute.v1", "RouterNat", {}),
+    "gcp:compute/sSLPolicy:SSLPolicy": ("compute.v1", "SslPolicy", {}),
     "gcp:compute/securityPolicy:SecurityPolicy": ("compute.v1", "SecurityPolicy", {}),
     "gcp:compute/subnetwork:Subnetwork": ("compute.v1", "Subnetwork", {}),
     "gcp:compute/targetHttpProxy:TargetHttpProxy": ("compute.v1", "TargetHttpProxy", {}),

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator
 from pathlib import Path
+from typing import Any
 
 from components.gcp.replacement import consequences
 from engine.recorder import Graph, Registered
@@ -11,6 +12,7 @@ INSTANCE = "gcp:sql/databaseInstance:DatabaseInstance"
 DATABASE = "gcp:sql/database:Database"
 USER = "gcp:sql/user:User"
 RECORD = "gcp:dns/recordSet:RecordSet"
+MAP = "gcp:compute/uRLMap:URLMap"
 
 DOMAIN = "meridian-production-gcp.internal."
 
@@ -63,6 +65,22 @@ def led(event: Failover, resource: Registered) -> list[str]:
     return [f"{event.partition}-{event.writer}.members.{DOMAIN}"]
 
 
+def held_out(event: Failover, resource: Registered) -> str | None:
+    """The backend service without the region that is left, where another serves; a map that redirects leads nowhere."""
+    if "defaultService" not in resource.inputs:
+        return None
+    services = event.graph.of_type("gcp:compute/backendService:BackendService")
+    others = [service.name for service in services if service.name.endswith(f"-without-{event.former}")]
+    return others[0] if others else resource.inputs["defaultService"]
+
+
+def shared(event: Failover, resource: Registered) -> dict[str, Any] | None:
+    if "defaultService" not in resource.inputs:
+        return None
+    weights = {resource.inputs["defaultService"]: 90, held_out(event, resource): 10}
+    return {"weightedBackendServices": [{"backendService": each, "weight": weights[each]} for each in weights]}
+
+
 CLOUD = Cloud(
     path=Path(__file__).with_name("failover.csv"),
     values={
@@ -94,6 +112,8 @@ CLOUD = Cloud(
         "endpoint": lambda event, _resource: f"{event.partition}.sql-psa.goog",
         "rotated": lambda _event, resource: "rotated" if "password" in resource.inputs else "",
         "led": led,
+        "held-out": held_out,
+        "shared": shared,
     },
     consequences=consequences,
     members=members,

@@ -24,6 +24,7 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
     "gcp:dns/recordSet:RecordSet": ("name", r"|(\*\.)?([a-z0-9_]([a-z0-9-]{0,61}[a-z0-9])?\.)+", "RFC 1035"),
     "gcp:kms/cryptoKey:CryptoKey": ("name", r"[A-Za-z0-9_-]{1,63}", "Cloud KMS API: cryptoKeys.create"),
     "gcp:kms/keyRing:KeyRing": ("name", r"[A-Za-z0-9_-]{1,63}", "Cloud KMS API: keyRings.create"),
+    "gcp:logging/metric:Metric": ("name", r"[A-Za-z0-9_.-]{1,100}", "SDK: logging.Metric, name"),
     "gcp:logging/projectBucketConfig:ProjectBucketConfig": (
         "bucketId",
         r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}",
@@ -31,6 +32,7 @@ NAMES: Mapping[str, tuple[str, str, str]] = {
     ),
     "gcp:logging/projectSink:ProjectSink": ("name", r"[A-Za-z0-9][A-Za-z0-9_.-]{0,99}", "Logging API: LogSink"),
     "gcp:memorystore/instance:Instance": ("instanceId", r"[a-z][a-z0-9-]{2,61}[a-z0-9]", "SDK: memorystore.Instance"),
+    "gcp:monitoring/alertPolicy:AlertPolicy": ("displayName", r".{1,512}", "SDK: monitoring.AlertPolicy, display_name"),
     "gcp:networkconnectivity/serviceConnectionPolicy:ServiceConnectionPolicy": ("name", _LABEL, "RFC 1035"),
     "gcp:secretmanager/secret:Secret": ("secretId", r"[A-Za-z0-9_-]{1,255}", "SDK: secretmanager.Secret, secret_id"),
     "gcp:serviceaccount/account:Account": ("accountId", r"[a-z][a-z0-9-]{4,28}[a-z0-9]", "IAM API: accountId"),
