@@ -70,8 +70,6 @@ REPLACED_BY_ALL = {
     "random:index/randomPassword:RandomPassword": "",
 }
 
-needs_documents = pytest.mark.skipif(discovery.documents() is None, reason="google-api-python-client is not installed")
-
 
 def rules(of: Mapping[str, Mapping[str, tuple[Rule, ...]]]) -> Iterator[Rule]:
     return (rule for arguments in of.values() for several in arguments.values() for rule in several)
@@ -179,12 +177,10 @@ def test_some_types_change_by_replacement_alone(type_: str) -> None:
     assert names(arguments_class(type_)) - replaced == set(REPLACED_BY_ALL[type_].split())
 
 
-@needs_documents
 def test_rows_say_what_the_documents_say() -> None:
     assert wrong_words(table()) == set()
 
 
-@needs_documents
 def test_whatever_google_calls_immutable_has_a_row_or_a_reason() -> None:
     assert missing(table()) == set(REASONS)
 
@@ -474,7 +470,6 @@ def test_planted_rows_of_unknown_arguments_are_found() -> None:
     assert len(unknown_arguments(planted)) == 3
 
 
-@needs_documents
 def test_planted_rows_against_the_documents_are_found() -> None:
     planted = parse([HEADER, f"{SECRET},replication,replace,,silent,s", f"{SECRET},labels,replace,,silent,s"])
     assert wrong_words(planted) == {f"{SECRET} replication: immutable"}

@@ -643,6 +643,7 @@ def test_every_question_can_be_played(phase: int, region: str, mode: str) -> Non
         'up{region="here" or region="there"}',
         "increase(up[5m:1m])",
         "histogram_quantile(2, up)",
+        'absent_over_time(up{region="here",region=~"h.*"}[5m])',
         "1",
     ],
 )
