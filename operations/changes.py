@@ -7,10 +7,9 @@ from typing import Any
 
 OPERATIONS = ("create", "update", "replace", "delete", "same")
 
-# Resources whose replacement or deletion loses data, by the last part of their type. What is protected counts as well.
-STATEFUL = frozenset(
-    {"Postgres", "Cluster", "GlobalCluster", "ClusterInstance", "ClusterParameterGroup", "DatabaseInstance", "Database"}
-)
+# Resources whose replacement or deletion loses data, by the last part of their type, beside those that the clouds'
+# tables name (operations/consequences.py). What is protected counts as well.
+STATEFUL = frozenset({"Postgres", "ClusterInstance"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,6 +22,9 @@ class Change:
     changed: tuple[str, ...] = ()
     replace_keys: tuple[str, ...] = ()
     protected: bool = False
+    consequences: tuple[str, ...] = ()  # what the provider makes of it, one line each
+    harms: bool = False  # an update that promotes, detaches or overwrites
+    refused: bool = False  # the provider or the cloud would refuse it halfway
 
     @property
     def kind(self) -> str:
@@ -31,11 +33,13 @@ class Change:
 
     @property
     def stateful(self) -> bool:
-        return self.custom and (self.protected or self.kind in STATEFUL)
+        from operations.consequences import stateful
+
+        return self.custom and (self.protected or self.kind in STATEFUL or stateful(self.type))
 
     @property
     def destroys(self) -> bool:
-        return self.op in ("replace", "delete")
+        return self.op in ("replace", "delete") or self.harms
 
     def as_json(self) -> dict[str, Any]:
         return {
@@ -48,6 +52,7 @@ class Change:
             "replace_keys": list(self.replace_keys),
             "protected": self.protected,
             "stateful": self.stateful,
+            "consequences": list(self.consequences),
         }
 
 
@@ -67,7 +72,7 @@ def counts_text(changes: Iterable[Change]) -> str:
 
 
 def lost(changes: Iterable[Change]) -> list[Change]:
-    """What would be replaced or deleted and holds data."""
+    """What holds data and would be replaced, deleted, or cut off from its copies."""
     return [change for change in changes if change.destroys and change.stateful]
 
 

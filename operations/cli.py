@@ -46,7 +46,7 @@ def parser() -> argparse.ArgumentParser:
             help="what runs the program (default: the one that holds the stack, else the Pulumi CLI if there is one)",
         )
 
-    def as_json(made: argparse.ArgumentParser) -> None:
+    def as_json(made: argparse._ActionsContainer) -> None:
         made.add_argument("--json", action="store_true", help="print one JSON document on stdout, all else on stderr")
 
     def phase(made: argparse.ArgumentParser, text: str) -> None:
@@ -63,8 +63,15 @@ def parser() -> argparse.ArgumentParser:
 
     preview = command("preview", "show what `up` would do; write nothing")
     phase(preview, "as if the settings said this phase")
+    preview.add_argument(
+        "--add-region", action="append", default=[], metavar="REGION", help="as if the settings listed this region too"
+    )
+    preview.add_argument("--state", metavar="FILE", help="compare with an export of `pulumi stack export`, - for stdin")
     engine(preview)
-    as_json(preview)
+    form = preview.add_mutually_exclusive_group()
+    as_json(form)
+    form.add_argument("--markdown", action="store_true", help="print Markdown, to paste into a pull request")
+    preview.add_argument("--picture", metavar="FILE.svg", help="also draw before and after into this file")
 
     status = command("status", "show how each region is doing")
     as_json(status)
@@ -89,6 +96,10 @@ def parser() -> argparse.ArgumentParser:
     psql = command("psql", "open a SQL session with a member; what follows -- goes to psql")
     psql.add_argument("member", metavar="MEMBER", help="such as main-eu-central; `status` lists them")
     psql.add_argument("--owner", action="store_true", help="as the owner, who may change everything")
+
+    policies = command("policies", "write the policy pack's configuration, for the Pulumi CLI's own commands")
+    phase(policies, "as if the settings said this phase")
+    policies.add_argument("--file", metavar="FILE", help="write it there instead of to stdout")
 
     rotate = command("rotate", "give the database's administrator a new password (aws)")
     rotate.add_argument("--partition", default="main", metavar="NAME", help="the partition (default: main)")

@@ -1,5 +1,5 @@
 """Writes the tables in docs/aws/ and docs/gcp/: what a component takes and gives, what it creates at each phase, and
-which of its arguments force a replacement. `python -m operations.reference`
+which of its arguments force a replacement; and those in docs/policies.md. `python -m operations.reference`
 
 The words around the tables are written by hand; everything in them comes from the contracts, from the stacks that the
 example settings make, and from the rows of replacement.csv.
@@ -187,6 +187,17 @@ BILLED: tuple[tuple[str, str, Callable[[Any], float]], ...] = (
 )
 
 
+def rules() -> str:
+    """The rules of the policy pack, theme by theme."""
+    from policies.rules import RULES
+
+    parts: list[str] = []
+    for theme in sorted({rule.theme for rule in RULES}):
+        own = [[f"`{rule.name}`", rule.level, rule.reason, rule.mend] for rule in RULES if rule.theme == theme]
+        parts += [f"## {theme.capitalize()}\n", table(["rule", "level", "reason", "mend"], own)]
+    return "\n".join(parts)
+
+
 def path(target: str, component: str) -> Path:
     return project.FOLDER / "docs" / target / f"{component.lower()}.md"
 
@@ -198,7 +209,8 @@ def pages() -> dict[Path, Callable[[], str]]:
         for target in EXAMPLES
         for component in COMPONENTS.get(target, ())
     }
-    return {project.FOLDER / "docs" / "aws" / "README.md": billed, **found}
+    docs = project.FOLDER / "docs"
+    return {docs / "aws" / "README.md": billed, docs / "policies.md": rules, **found}
 
 
 def with_tables(text: str, content: str) -> str:

@@ -78,7 +78,7 @@ class SettingsFile:
         """Keys without a namespace belong to the project (pulumi: sdk/go/common/workspace/project.go)."""
         return str(key) if ":" in str(key) else f"{self.namespace}:{key}"
 
-    def config(self, decrypt: Callable[[str], str], **changed: str) -> Config:
+    def config(self, decrypt: Callable[[str], str], **changed: Any) -> Config:
         """What the program receives, with some of the project's own keys changed."""
         values = {**self.defaults, **self._settings()}
         values.update({f"{self.namespace}:{key}": value for key, value in changed.items()})
@@ -88,6 +88,18 @@ class SettingsFile:
     def with_phase(self, phase: str) -> str:
         """The file's text with this phase."""
         return self._with("phase", phase)
+
+    def with_regions(self, text: str, added: Mapping[str, int]) -> str:
+        """A text of this file with more regions in its list, each with its slot."""
+        content, yaml = _round_trip(text)
+        config = (content or {}).get("config") or {}
+        key = next((name for name in config if self._full(name) == f"{self.namespace}:regions"), None)
+        if key is None or not isinstance(config[key], list):
+            raise Refused(f"{self.path.name}: regions: is not a list that a region could be added to")
+        config[key].extend({"name": name, "slot": slot} for name, slot in added.items())
+        stream = io.StringIO()
+        yaml.dump(content, stream)
+        return stream.getvalue()
 
     def write_phase(self, phase: str) -> bool:
         """Write the phase as `pulumi config set` would. Whether the file changed."""

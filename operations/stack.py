@@ -1,10 +1,12 @@
 """One stack: its settings, what they plan, and where it keeps what runs."""
 
+import json
 import shlex
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from components.local.servers import paths
 from operations import passphrase, project
@@ -20,16 +22,18 @@ DEFAULT_STACK = "dev"
 
 @dataclass(frozen=True)
 class Stack:
-    """A stack as its settings file describes it, with the phase that was asked for instead, where one was."""
+    """A stack as its settings file describes it, with the phase that was asked for instead, where one was, and with
+    regions that are not in it yet."""
 
     settings_file: SettingsFile
     phase: str | None = None
+    added: tuple[str, ...] = ()
 
     @classmethod
-    def open(cls, name: str, phase: str | None = None) -> "Stack":
+    def open(cls, name: str, phase: str | None = None, added: Sequence[str] = ()) -> "Stack":
         if phase == "":  # in the settings it means the default; here it is a shell variable that nobody set
             raise Refused("phase: is empty. Name one, such as async-replica, or leave --phase out.")
-        return cls(SettingsFile.read(name, project.FOLDER), phase)
+        return cls(SettingsFile.read(name, project.FOLDER), phase, tuple(added))
 
     @property
     def name(self) -> str:
@@ -51,7 +55,38 @@ class Stack:
 
     @cached_property
     def config(self) -> Config:
-        return self.settings_file.config(self._decrypt, **({"phase": self.phase} if self.phase is not None else {}))
+        changed: dict[str, Any] = {} if self.phase is None else {"phase": self.phase}
+        if self.added:
+            more = [{"name": name, "slot": slot} for name, slot in self.added_slots.items()]
+            changed["regions"] = [*self._listed, *more]
+        return self.settings_file.config(self._decrypt, **changed)
+
+    @cached_property
+    def added_slots(self) -> dict[str, int]:
+        """The regions that are not in the file, each with the next slot that nothing had: what is to be written there.
+
+        A slot between two others may have belonged to a region that was dropped.
+        """
+        if not self.added:
+            return {}
+        used = [region.slot for region in self._written.topology.regions]
+        return {name: slot for slot, name in enumerate(self.added, max(used) + 1)}
+
+    @property
+    def settings_text(self) -> str:
+        """The settings file as it would be with the changes that were asked for."""
+        file = self.settings_file
+        text = file.with_phase(self.phase) if self.phase else file.path.read_text()
+        return file.with_regions(text, self.added_slots) if self.added else text
+
+    @cached_property
+    def _written(self) -> "Stack":
+        """The stack as it stands in the file."""
+        return Stack(self.settings_file)
+
+    @property
+    def _listed(self) -> list[Any]:
+        return json.loads(self._written.config.own(self.project)["regions"])
 
     @cached_property
     def settings(self) -> "Settings":

@@ -9,6 +9,7 @@ from operations.errors import Refused
 from operations.stack import Stack
 
 if TYPE_CHECKING:
+    from operations.engines.exported import Exported
     from topology import Step, Summary, Topology
 
 
@@ -39,7 +40,7 @@ class Transition:
 
         check(self.old, self.new, self.retire)
 
-    def given_up(self, engine: Engine) -> frozenset[str]:
+    def given_up(self, engine: "Engine | Exported") -> frozenset[str]:
         """The URNs whose protection ends, because a region that holds them is retired: call after `check`."""
         kept = {member.name for member in self.new.members}
         partitions = self.old.partitions if self.old else ()

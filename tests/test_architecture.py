@@ -18,12 +18,22 @@ MAY_IMPORT: dict[str, set[str]] = {
     "components": {"topology"},
     "components/local/servers": set(),
     "engine": set(),
-    "operations": {"topology", "engine", "components"},
+    "operations": {"topology", "engine", "components", "policies"},
+    "policies": set(),
     "service": set(),
 }
 # A provider, and a password: no output of a component, only handed from one to the next.
 NOT_REGISTERED = {"provider", "cache_password"}
-PULUMI_FREE = ("components.local.servers", "components.built", "components.aws.replacement")
+PULUMI_FREE = (
+    "components.local.servers",
+    "components.built",
+    "components.replacement",
+    "components.aws.admission",
+    "components.aws.replacement",
+    "components.gcp.admission",
+    "components.gcp.replacement",
+    "components.gcp.windows",
+)
 CLOUDS = ("pulumi_aws", "pulumi_gcp")
 
 

@@ -335,3 +335,19 @@ class Drawing:
 def svg(topology: Topology) -> str:
     """The picture of a topology."""
     return Drawing(topology).svg()
+
+
+def pair(before: Topology, after: Topology) -> str:
+    """The pictures of a step, what is above what will be."""
+    upper, lower = Drawing(before), Drawing(after)
+    width, height = max(upper.width, lower.width), upper.height + GAP + lower.height
+    text = f"Before: phase {before.phase.value}, {before.phase.label}. After: phase {after.phase.value}, "
+    placed = lower.svg().replace("<svg ", f'<svg y="{number(upper.height + GAP)}" ', 1)
+    return "\n".join(
+        (
+            f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {number(width)} {number(height)}" '
+            f'width="{number(width)}" height="{number(height)}" role="img">',
+            f"<title>{escape(text + after.phase.label)}.</title>",
+            upper.svg() + placed + "</svg>\n",
+        )
+    )

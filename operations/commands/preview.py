@@ -1,26 +1,62 @@
-"""`meridian preview`: what `up` would do, as steps in plain words and per resource. It writes nothing."""
+"""`meridian preview`: what `up` would do, as steps in plain words and per resource, and what it buys and risks.
+
+It writes nothing but the picture that was asked for.
+"""
 
 import argparse
-from typing import Any
 
 from components.built import missing
-from operations.changes import OPERATIONS, Change, Preview, counts, counts_text, lost
-from operations.console import answer, complain, document, output
+from operations.changes import Preview, lost
+from operations.commands.state import called_from, read
+from operations.console import answer, complain, document, say
 from operations.engines.choice import choose
+from operations.engines.exported import Exported
 from operations.errors import Exit, Refused
+from operations.report import Report, origin_of, picture, require_picture
 from operations.stack import Stack
 from operations.transition import Transition
 
-STYLE = {"create": "green", "update": "yellow", "replace": "red", "delete": "red"}
-SIGN = {"create": "+", "update": "~", "replace": "±", "delete": "-"}
-
 
 def run(options: argparse.Namespace) -> int:
-    stack = Stack.open(options.stack, options.phase)
+    stack = Stack.open(options.stack, options.phase, options.add_region)
     topology = stack.topology  # every fault of the settings is said before anything is looked at
+    if options.picture:
+        require_picture(options.picture)
     if (reason := missing(topology)) is not None:
-        return _planned_only(stack, reason, as_json=options.json)
-    engine = choose(stack, options.engine)
+        nothing = origin_of(None)
+        report = Report(
+            stack=stack,
+            transition=Transition.of(stack, None),
+            engine=None,
+            origin=nothing,
+            preview=None,
+            problems=(),
+        )
+        _show(report, options)
+        if not options.json:
+            answer(f"These are the planned steps for a stack that does not exist, without resources. {reason}")
+        return Exit.DONE
+    report = _report(stack, options)
+    _show(report, options)
+    if lost(report.changes):
+        names = ", ".join(f"{change.name} ({change.op})" for change in lost(report.changes))
+        complain("\n".join((f"data would be lost: {names}", *report.problems)))
+        return Exit.STATEFUL
+    if report.problems:
+        complain("`up` would refuse this:\n" + "\n".join(report.problems))
+        return Exit.REFUSED
+    return Exit.DONE
+
+
+def _report(stack: Stack, options: argparse.Namespace) -> Report:
+    if options.state:
+        if options.engine:
+            raise Refused("--state: compares with an export, so that no engine holds it. Leave --engine out.")
+        engine = Exported(stack, options.state, read(options.state))
+        origin = f"the export {options.state}"
+    else:
+        engine = choose(stack, options.engine)
+        origin = origin_of(engine.name if engine.has_stack() else None)
     transition = Transition.of(stack, engine.outputs())
     refusals: tuple[str, ...] = ()
     given_up: frozenset[str] = frozenset()
@@ -29,21 +65,31 @@ def run(options: argparse.Namespace) -> int:
         given_up = transition.given_up(engine)
     except Exception as refusal:
         refusals = _problems(refusal)
-    preview = engine.preview(given_up=given_up)
-    problems = refusals or preview.problems
+    preview: Preview = engine.preview(given_up=given_up)
+    return Report(
+        stack=stack,
+        transition=transition,
+        engine=engine.name,
+        origin=origin,
+        preview=preview,
+        problems=refusals or preview.problems,
+    )
+
+
+def _show(report: Report, options: argparse.Namespace) -> None:
     if options.json:
-        document(_document(stack, transition, engine.name, preview, problems))
+        document(report.as_json())
+    elif options.markdown:
+        from operations.report_markdown import markdown
+
+        answer(markdown(report).rstrip("\n"))
     else:
-        _show_steps(transition)
-        _show_resources(preview.changes)
-    if lost(preview.changes):
-        names = ", ".join(f"{change.name} ({change.op})" for change in lost(preview.changes))
-        complain("\n".join((f"data would be lost: {names}", *problems)))
-        return Exit.STATEFUL
-    if problems:
-        complain("`up` would refuse this:\n" + "\n".join(problems))
-        return Exit.REFUSED
-    return Exit.DONE
+        from operations.report_text import show
+
+        show(report)
+    if options.picture:
+        called_from(options.picture).write_text(picture(report), encoding="utf-8")
+        say(f"The picture is in {options.picture}.")
 
 
 def _problems(refusal: Exception) -> tuple[str, ...]:
@@ -55,73 +101,3 @@ def _problems(refusal: Exception) -> tuple[str, ...]:
     if isinstance(refusal, Refused):
         return (str(refusal),)
     raise refusal
-
-
-def _planned_only(stack: Stack, reason: str, *, as_json: bool) -> int:
-    transition = Transition.of(stack, None)
-    if as_json:
-        document(_document(stack, transition, None, None, ()))
-        return Exit.DONE
-    _show_steps(transition)
-    answer(f"These are the planned steps for a stack that does not exist, without resources. {reason}")
-    return Exit.DONE
-
-
-def _document(
-    stack: Stack, transition: Transition, engine: str | None, preview: Preview | None, problems: tuple[str, ...]
-) -> dict[str, Any]:
-    changes = preview.changes if preview else ()
-    return {
-        "stack": stack.name,
-        "target": transition.new.target,
-        "engine": engine,
-        "built": preview is not None,
-        "from": transition.old.phase.label if transition.old else None,
-        "phase": transition.new.phase.label,
-        "steps": [
-            {"kind": step.kind, "subject": step.subject, "removes": step.removes, "text": step.text}
-            for step in transition.steps
-        ],
-        "resources": [change.as_json() for change in changes],
-        "counts": counts(changes),
-        "problems": list(problems),
-    }
-
-
-def _show_steps(transition: Transition) -> None:
-    new = transition.new
-    if transition.old is None:
-        answer(f"{new.environment} ({new.target}): build {new.phase.label}")
-    elif transition.old.phase is new.phase:
-        answer(f"{new.environment} ({new.target}): stays at {new.phase.label}")
-    else:
-        answer(f"{new.environment} ({new.target}): from {transition.old.phase.label} to {new.phase.label}")
-    for number, step in enumerate(transition.steps, 1):
-        answer(f"{number:>3}. {step.text}")
-    if not transition.steps:
-        answer("     No step: what is planned is what is there.")
-
-
-def _show_resources(changes: tuple[Change, ...]) -> None:
-    shown = [change for change in changes if change.custom and change.op != "same"]
-    if shown:
-        show_table(shown)
-    answer(f"\nResources: {counts_text(changes)}.")
-
-
-def show_table(changes: list[Change]) -> None:
-    from rich.table import Table
-    from rich.text import Text
-
-    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
-    for heading in ("", "operation", "kind", "name", "changed"):
-        table.add_column(heading, overflow="fold")
-    for change in sorted(changes, key=lambda change: OPERATIONS.index(change.op)):
-        style = STYLE.get(change.op, "")
-        # What is created has no properties that changed.
-        changed = ", ".join(change.replace_keys or change.changed) if change.op in ("update", "replace") else ""
-        table.add_row(
-            Text(SIGN.get(change.op, ""), style), Text(change.op, style), change.kind, Text(change.name), Text(changed)
-        )
-    output().print()
-    output().print(table)

@@ -46,11 +46,11 @@ def _put(content: Any, file: str | None) -> None:
     if file is None:
         document(content)
     else:
-        write_atomic(_called_from(file), json.dumps(content, indent=2) + "\n", durable=True)
+        write_atomic(called_from(file), json.dumps(content, indent=2) + "\n", durable=True)
 
 
 def _import(stack: Stack, options: argparse.Namespace) -> int:
-    content = _read(options.file)
+    content = read(options.file)
     engine = Embedded(stack)
     if engine.has_stack():
         say(f"The embedded engine holds a state of {stack.name} already: {engine.path}")
@@ -61,9 +61,9 @@ def _import(stack: Stack, options: argparse.Namespace) -> int:
     return Exit.DONE
 
 
-def _read(name: str) -> Any:
+def read(name: str) -> Any:
     try:
-        text = sys.stdin.read() if name == "-" else _called_from(name).read_text()
+        text = sys.stdin.read() if name == "-" else called_from(name).read_text()
     except OSError as fault:
         raise Refused(f"file: {name} cannot be read: {fault.strerror}") from None
     except UnicodeDecodeError:
@@ -77,7 +77,7 @@ def _read(name: str) -> Any:
     return content
 
 
-def _called_from(name: str) -> Path:
+def called_from(name: str) -> Path:
     """A path as the user meant it: the launcher works in the project's folder, wherever it is called."""
     folder = os.environ.get("MERIDIAN_CALLED_FROM")
     return Path(folder, name) if folder else Path(name)

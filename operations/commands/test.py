@@ -12,7 +12,20 @@ MODULES = ("ruff", "basedpyright", "pytest", "xdist")
 
 # These only compute, so they share the cores, a file at a time: its tests have their graphs in common. All others wait
 # for real servers, whose deadlines must not suffer from what else runs.
-COMPUTING = ("tests/components/aws", "tests/components/gcp", "tests/topology")
+COMPUTING = (
+    "tests/components/aws",
+    "tests/components/gcp",
+    "tests/operations/test_preview_step.py",
+    "tests/operations/test_recording.py",
+    "tests/operations/test_reference.py",
+    "tests/operations/test_walks.py",
+    "tests/policies",
+    "tests/topology",
+)
+
+
+# What takes longest has a run of its own: `./meridian test -m deep`.
+SHALLOW = ("-m", "not deep")
 
 
 def checks(arguments: list[str]) -> list[tuple[str, list[str]]]:
@@ -21,8 +34,11 @@ def checks(arguments: list[str]) -> list[tuple[str, list[str]]]:
     if not arguments:
         apart = [f"--ignore={folder}" for folder in COMPUTING]
         tests = [
-            ("planning", [*python, "pytest", "--quiet", "--numprocesses=auto", "--dist=loadfile", *COMPUTING]),
-            ("servers", [*python, "pytest", *apart]),
+            (
+                "planning",
+                [*python, "pytest", *SHALLOW, "--quiet", "--numprocesses=auto", "--dist=loadfile", *COMPUTING],
+            ),
+            ("servers", [*python, "pytest", *SHALLOW, *apart]),
         ]
     return [
         ("format", [*python, "ruff", "format", "--check", "--quiet", "."]),

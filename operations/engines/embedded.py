@@ -5,7 +5,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from operations import passphrase
+from operations import consequences, pack, passphrase
 from operations.changes import Change, Preview, counted
 from operations.engines import records
 from operations.errors import Fault, Refused
@@ -142,7 +142,8 @@ def plan_of(stack: Stack, state: Any, given_up: Collection[str]) -> Any:
     if given_up:
         resources = tuple(replace(item, protect=item.protect and item.urn not in given_up) for item in state.resources)
         state = replace(state, resources=resources)
-    return engine.preview(program_of(stack), state)
+    plan = engine.preview(program_of(stack), state)
+    return replace(plan, problems=(*plan.problems, *pack.problems(pack.planned(plan), stack.topology)))
 
 
 def preview_from(plan: Any) -> Preview:
@@ -160,4 +161,5 @@ def preview_from(plan: Any) -> Preview:
         for step in plan.steps
         if counted(step.type)
     )
-    return Preview(changes=changes, problems=plan.problems)
+    changes = consequences.of_plan(changes, plan)
+    return Preview(changes=changes, problems=(*plan.problems, *consequences.refusals(changes)))

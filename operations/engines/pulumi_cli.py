@@ -7,11 +7,12 @@ import subprocess
 import sys
 import tempfile
 from collections.abc import Collection, Mapping
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
-from operations import passphrase
+from operations import consequences, pack, passphrase
 from operations.changes import Change, Preview, counted
 from operations.engines import records
 from operations.engines.embedded import CLI_PAGE, preview_of
@@ -86,10 +87,12 @@ class PulumiCli:
         with tempfile.TemporaryDirectory() as folder:
             # A copy with the phase in it: given on the command line, the CLI would write it into the settings.
             config = Path(folder) / self.stack.settings_file.path.name
-            text = self.stack.settings_file.path.read_text()
-            config.write_text(self.stack.settings_file.with_phase(self.stack.phase) if self.stack.phase else text)
+            config.write_text(self.stack.settings_text)
             done = self._run("preview", "--json", "--show-sames", "--config-file", str(config), *self._stack())
-        return parse_preview(done.stdout, done.stderr, done.returncode)
+        found = parse_preview(done.stdout, done.stderr, done.returncode)
+        # With a pack, `--json` says that it failed and not why, so the same rules look at the same resources here.
+        refused = pack.problems(pack.previewed(done.stdout), self.stack.topology)
+        return replace(found, problems=(*found.problems, *refused))
 
     def up(self, view: View, *, given_up: Collection[str] = ()) -> Mapping[str, Any]:
         passphrase.ensure()
@@ -105,7 +108,8 @@ class PulumiCli:
             done = self._run("state", "unprotect", urn, "--yes", *self._stack())
             if done.returncode != 0:
                 raise Fault(f"`pulumi state unprotect` failed:{_last(done.stderr)}")
-        self._show("up", "--yes", "--skip-preview", "--suppress-outputs")
+        with pack.options(self.stack.topology) as words:
+            self._show("up", "--yes", "--skip-preview", "--suppress-outputs", *words)
         self.__dict__.pop("resources", None)
         return self.outputs() or {}
 
@@ -189,7 +193,8 @@ def parse_preview(text: str, errors: str, status: int) -> Preview:
     )
     if status != 0 and not problems:
         raise Fault(f"`pulumi preview` failed:{_last(errors)}")
-    return Preview(changes=tuple(changes), problems=problems)
+    judged = consequences.of_steps(changes, document.get("steps") or ())
+    return Preview(changes=judged, problems=(*problems, *consequences.refusals(judged)))
 
 
 def _differing(step: Mapping[str, Any]) -> list[str]:

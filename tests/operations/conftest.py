@@ -13,7 +13,7 @@ from typing import Any
 import pytest
 
 PROJECT = Path(__file__).resolve().parents[2]
-ROOMS = ("operations", "topology", "engine", "components", "service")
+ROOMS = ("operations", "topology", "engine", "components", "service", "policies")
 
 
 @dataclass(frozen=True)

@@ -95,7 +95,7 @@ def test_no_command_is_status_2_and_help_is_status_0(here: Copy) -> None:
 def test_every_command_has_a_module_that_runs(here: Copy) -> None:
     commands = next(action for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction))
     assert set(commands.choices) == {
-        *("up", "preview", "status", "down", "rotate", "test", "doctor", "logs", "psql", "state"),
+        *("up", "preview", "status", "down", "rotate", "test", "doctor", "logs", "psql", "state", "policies"),
     }
     for name in commands.choices:
         assert callable(cli._command(name).run)
