@@ -1,12 +1,17 @@
 """The Pulumi program: read the settings, plan, deploy, export."""
 
+import os
+
 import pulumi
 from pulumi.runtime.config import CONFIG, get_config_env
 
-from components.deploy import deploy
+from components.deploy import deploy, parse_writers
 from topology import SettingsError, load, plan
 
 NAMESPACE = "meridian:"
+
+# Who writes each partition now: operations read it from what runs, and settings never say it (operations/writers.py).
+WRITERS = "MERIDIAN_WRITERS"
 
 
 def main() -> None:
@@ -14,7 +19,8 @@ def main() -> None:
     # configuration over in the environment, the embedded engine and tests set it directly.
     everything = {**get_config_env(), **CONFIG.get()}
     config = {key.removeprefix(NAMESPACE): value for key, value in everything.items() if key.startswith(NAMESPACE)}
-    for name, value in deploy(plan(load(config, pulumi.get_stack()))).items():
+    writers = parse_writers(os.environ.get(WRITERS, ""))
+    for name, value in deploy(plan(load(config, pulumi.get_stack())), writers).items():
         pulumi.export(name, value)
 
 

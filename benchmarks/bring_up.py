@@ -12,6 +12,7 @@ import statistics
 import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor, wait
+from functools import partial
 from pathlib import Path
 
 import engine
@@ -22,6 +23,7 @@ from components.local.servers import (
     certificates,
     entry,
     gateway,
+    keeper,
     partition_map,
     paths,
     postgres,
@@ -50,6 +52,7 @@ class Floor:
         certificates.ensure_authority(self.stack)
         for region in REGIONS:
             certificates.ensure_region_certificate(self.stack, region)
+        self.voters = {region: slot for slot, region in enumerate(REGIONS)}
         self.plans = {phase: topology(values(phase), "floor") for phase in STEPS}
 
     def step(self, phase: int) -> None:
@@ -74,7 +77,12 @@ class Floor:
         if phase == 2:
             actions += [lambda: self.copy("us-east", 2)]
         if phase == 3:
-            actions += [lambda: self.valkey("us-east"), lambda: self.service("us-east", 3)]
+            actions += [
+                lambda: self.valkey("us-east"),
+                lambda: self.service("us-east", 3),
+                *(partial(self.keeper, region, 3) for region in REGIONS),
+                self.lease,
+            ]
         if phase == 4:
             actions += [
                 lambda: self.copy("ap-northeast", 4),
@@ -82,6 +90,7 @@ class Floor:
                 lambda: self.service("ap-northeast", 4),
                 # The standby becomes a full region, which its service has to be started anew for.
                 lambda: (orders.stop(self.stack, "us-east"), self.service("us-east", 4)),
+                lambda: self.keeper("ap-northeast", 4),
             ]
         return actions
 
@@ -204,6 +213,41 @@ class Floor:
         process.wait_ready(
             lambda: orders.answers(self.addresses.service(slot), "/healthz/ready"), timeout=30, what="the service"
         )
+
+    def keeper(self, region: str, phase: int) -> None:
+        plan, slot = self.plans[phase], REGIONS.index(region)
+        for other, target in self.voters.items():
+            if other != region:
+                wan.put_link(
+                    self.stack,
+                    wan.keeper_link_name(region, other),
+                    self.addresses.keeper_link(slot, target),
+                    self.addresses.keeper(target),
+                    plan.link(region, other).one_way_ms,
+                )
+        here = plan.region(region)
+        keeper.ensure_started(
+            keeper.KeeperSpec(
+                stack_folder=self.stack,
+                region=region,
+                slot=slot,
+                addresses=self.addresses,
+                voters=self.voters,
+                partitions=("main",),
+                members={"main": self.addresses.postgres(slot, 0)} if here.members else {},
+                service=self.addresses.service(slot) if here.has_service else None,
+                gateway=self.addresses.gateway_http(slot) if here.in_use else None,
+            )
+        )
+
+    def lease(self) -> None:
+        """Keepers are ready when the writer may write by their leave."""
+        asked = keeper.Keepers(stack=self.stack, addresses=self.addresses, slots=self.voters)
+
+        def held() -> bool:
+            return keeper.holder(keeper.views(asked), "main") is not None
+
+        process.wait_ready(held, timeout=30, what="a lease")
 
     def entry(self, phase: int) -> None:
         plan = self.plans[phase]

@@ -15,7 +15,7 @@ EVERYWHERE = ("Foundation", "Keys", "Network", "Database", "Cache", "Service", "
 CLOUDS = ("Secrets", "Vault", "Backup", "Signals")
 
 COMPONENTS: dict[str, tuple[str, ...]] = {
-    "local": (*EVERYWHERE, "Replication"),
+    "local": (*EVERYWHERE, "Replication", "Keeper", "Lease"),
     "aws": (*EVERYWHERE, *CLOUDS),
     "gcp": (*EVERYWHERE, *CLOUDS),
 }

@@ -9,7 +9,8 @@ takes one only passes it on, which also gives the order of creation. Where a map
 target that has nothing to say leaves it empty.
 
 Secrets, Vault, Backup and Signals exist on the clouds only: the local target keeps passwords in files, and is watched
-by `status`. Replication exists on the local target only: on a cloud the managed database replicates by itself.
+by `status`. Replication, Keeper and Lease exist on the local target only: on a cloud the managed database replicates
+and fences by itself.
 """
 
 from collections.abc import Mapping, Sequence
@@ -122,6 +123,36 @@ class ReplicationArgs:
 
 class ReplicationOutputs(Protocol):
     replication_id: pulumi.Output[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class KeeperArgs:
+    """A region's voter for the leases of all partitions, and holder for its own members; it may have none."""
+
+    topology: Topology
+    region: RegionPlan
+    ground: pulumi.Input[str]
+    transit: pulumi.Input[str]
+    key_ids: Mapping[str, pulumi.Input[str]]
+
+
+class KeeperOutputs(Protocol):
+    keeper_id: pulumi.Output[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeaseArgs:
+    """That a partition is written only by whoever holds its lease."""
+
+    topology: Topology
+    partition: PartitionPlan
+    ground: pulumi.Input[str]
+    member_ids: Mapping[str, pulumi.Input[str]]  # by member name
+    keeper_ids: Mapping[str, pulumi.Input[str]]  # by region
+
+
+class LeaseOutputs(Protocol):
+    lease_id: pulumi.Output[str]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,7 +12,9 @@ from components.contracts import (
     CacheArgs,
     DatabaseArgs,
     FoundationArgs,
+    KeeperArgs,
     KeysArgs,
+    LeaseArgs,
     NetworkArgs,
     ReplicationArgs,
     SecretsArgs,
@@ -21,7 +23,8 @@ from components.contracts import (
     TrafficArgs,
     VaultArgs,
 )
-from topology import Topology, to_summary
+from topology import SettingsError, Topology, to_summary
+from topology.witnesses import keepers
 
 
 def component(target: str, name: str) -> Any:
@@ -29,14 +32,37 @@ def component(target: str, name: str) -> Any:
     return getattr(import_module(f"components.{target}.{name.lower()}"), name)
 
 
-def deploy(topology: Topology) -> Mapping[str, pulumi.Input[Any]]:
+def parse_writers(text: str) -> dict[str, str]:
+    """Regions by partition: "main=eu-west-1,americas=us-east-1"; nothing of those that are not named."""
+    return {
+        partition.strip(): region.strip()
+        for partition, _, region in (word.partition("=") for word in text.split(",") if word.strip())
+    }
+
+
+def writing_members(topology: Topology, writers: Mapping[str, str]) -> dict[str, str]:
+    """By partition, the member that a new one is copied from: the writer's, and where none is named the origin's."""
+    found = {partition.name: partition.members[0] for partition in topology.partitions if partition.members}
+    for name, region in writers.items():
+        members = topology.partition(name).members if name in found else ()
+        at = {topology.member(member).region: member for member in members}
+        if region not in at:
+            known = ", ".join(f"{item.partition}={item.region}" for item in topology.members)
+            raise SettingsError((f"MERIDIAN_WRITERS: {name}={region} is no member of the stack. Members: {known}.",))
+        found[name] = at[region]
+    return found
+
+
+def deploy(topology: Topology, writers: Mapping[str, str] | None = None) -> Mapping[str, pulumi.Input[Any]]:
     """Register every resource of the topology and return the stack's outputs.
 
     The target's modules are imported here and nowhere else, so that a stack pays only for the cloud that it uses.
     The same classes exist for every target, but for those that components/contracts.py names; what they create
-    differs. Raises `SettingsError` for a target or a phase whose components do not exist.
+    differs. `writers` are the regions that write now, by partition, where they are known: creation-only sources of new
+    members, and nothing else. Raises `SettingsError` for a target or a phase whose components do not exist.
     """
     require_built(topology)
+    writing = writing_members(topology, writers or {})
     app, has = topology.app, COMPONENTS[topology.target]
     foundation = component(topology.target, "Foundation")(f"{app}-foundation", FoundationArgs(topology=topology))
     ground, transit, credentials = foundation.ground, foundation.transit, foundation.credentials
@@ -48,12 +74,13 @@ def deploy(topology: Topology) -> Mapping[str, pulumi.Input[Any]]:
     by_slot = sorted(topology.regions, key=lambda region: region.slot)
     used = {region.name for region in topology.regions_in_use}
     keeps_backups = {backup.region for backup in topology.backups}
+    voters = keepers(topology)
 
     keys: dict[str, Any] = {}
     secrets: dict[str, Any] = {}
     networks: dict[str, Any] = {}
     for region in by_slot:
-        if region.in_use or region.name in keeps_backups:
+        if region.in_use or region.name in keeps_backups or region.name in voters:
             keys[region.name] = build(
                 "Keys", f"{app}-{region.name}-keys", KeysArgs(topology=topology, region=region, ground=ground)
             )
@@ -81,8 +108,11 @@ def deploy(topology: Topology) -> Mapping[str, pulumi.Input[Any]]:
         )
 
     databases: dict[str, Any] = {}
-    for member in topology.members:  # origins come first, so a copy's source exists already
+    # Origins come first, and writers next, so that a copy's source exists already. A writer that is no origin was
+    # copied from it once.
+    for member in sorted(topology.members, key=lambda each: (not each.is_origin, writing[each.partition] != each.name)):
         origin = topology.partition(member.partition).members[0]
+        source = writing[member.partition] if writing[member.partition] != member.name else origin
         databases[member.name] = build(
             "Database",
             member.name,
@@ -94,7 +124,7 @@ def deploy(topology: Topology) -> Mapping[str, pulumi.Input[Any]]:
                 key_ids=keys[member.region].key_ids,
                 credentials=credentials,
                 partition_id=foundation.partition_ids.get(member.partition),
-                source=None if member.is_origin else databases[origin].member_id,
+                source=None if member.is_origin else databases[source].member_id,
             ),
         )
     if "Replication" in has:
@@ -110,6 +140,34 @@ def deploy(topology: Topology) -> Mapping[str, pulumi.Input[Any]]:
                         member_ids={name: databases[name].member_id for name in partition.members},
                     ),
                 )
+
+    keeper_ids = {
+        name: build(
+            "Keeper",
+            f"{app}-{name}-keeper",
+            KeeperArgs(
+                topology=topology,
+                region=topology.region(name),
+                ground=ground,
+                transit=transit,
+                key_ids=keys[name].key_ids,
+            ),
+        ).keeper_id
+        for name in voters
+    }
+    for partition in topology.partitions:
+        if keeper_ids and partition.members:
+            build(
+                "Lease",
+                f"{app}-{partition.name}-lease",
+                LeaseArgs(
+                    topology=topology,
+                    partition=partition,
+                    ground=ground,
+                    member_ids={name: databases[name].member_id for name in partition.members},
+                    keeper_ids=keeper_ids,
+                ),
+            )
 
     caches: dict[str, Any] = {}
     services: dict[str, Any] = {}

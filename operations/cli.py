@@ -73,8 +73,91 @@ def parser() -> argparse.ArgumentParser:
     form.add_argument("--markdown", action="store_true", help="print Markdown, to paste into a pull request")
     preview.add_argument("--picture", metavar="FILE.svg", help="also draw before and after into this file")
 
+    def moves(name: str, text: str, to: str) -> argparse.ArgumentParser:
+        made = command(name, text)
+        made.add_argument("--partition", default="main", metavar="NAME", help="the partition (default: main)")
+        made.add_argument("--to", metavar="REGION", help=to)
+        made.add_argument(
+            "--from",
+            dest="stand",
+            metavar="REGION",
+            help="where you stand: what is not reached from there is left alone",
+        )
+        made.add_argument(
+            "--old-writer-is-fenced",
+            action="store_true",
+            help="you made sure that the old writer takes no writes; needed where there is no lease",
+        )
+        made.add_argument(
+            "--despite-capacity", action="store_true", help="also to a region that is too small or has no service"
+        )
+        again = made.add_mutually_exclusive_group()
+        again.add_argument("--resume", action="store_true", help="carry on with the unfinished operation")
+        again.add_argument(
+            "--undo", action="store_true", help="let the old writer of the unfinished operation write again"
+        )
+        yes(made)
+        as_json(made)
+        made.set_defaults(max_loss=None)
+        return made
+
+    failover = moves(
+        "failover",
+        "make another member the writer because the writer is gone",
+        "preferred; a member that has received more goes before it",
+    )
+    failover.add_argument(
+        "--max-loss",
+        metavar="AMOUNT",
+        help="seconds (10s), bytes of log (1MB), 0 or `any` (default: the setting objectives.rpo_seconds)",
+    )
+    moves(
+        "switchover", "make another member the writer, in order", "the new writer (default: the origin, else the next)"
+    )
+    failback = moves(
+        "failback", "bring a region back that was away, and make it the writer", "the region (default: the origin)"
+    )
+    failback.add_argument("--rejoin-only", action="store_true", help="bring it back as a replica, and leave the writer")
+
+    watch = command("watch", "watch the writers; alarm, or fail over where `failover.automatic` is set")
+    watch.add_argument("--partition", default="main", metavar="NAME", help="the partition (default: main)")
+    watch.add_argument("--from", dest="stand", metavar="REGION", help="where the watcher stands")
+    watch.add_argument("--once", action="store_true", help="end with the first outage, status 1, and do nothing")
+
+    drill = command("drill", "break something on purpose, under load, and measure what users see")
+    drill.add_argument("scenario", nargs="*", metavar="SCENARIO", help="what to drill; --list shows them")
+    drill.add_argument("--all", action="store_true", help="every scenario that this stack can be drilled in")
+    drill.add_argument("--list", action="store_true", help="show the scenarios, and do nothing")
+    drill.add_argument("--table", action="store_true", help="print what this stack's drills found so far as Markdown")
+    drill.add_argument("--scenarios", metavar="FOLDER", help="also the scenarios in this folder")
+    drill.add_argument("--rounds", type=_count, metavar="N", help="how often each (default: 1; with --all its own)")
+    drill.add_argument("--partition", default="main", metavar="NAME", help="the partition (default: main)")
+    drill.add_argument("--rate", type=_rate, default=200.0, metavar="N", help="requests a second (default: 200)")
+    drill.add_argument("--retries", type=_count, default=1, metavar="N", help="tries after the first (default: 1)")
+    drill.add_argument("--seed", type=int, metavar="N", help="where a killed operation is killed, the same each time")
+    yes(drill)
+    as_json(drill)
+
+    runbook = command("runbook", "write the runbook of this stack, as it stands now, as Markdown")
+    runbook.add_argument("--file", metavar="FILE.md", help="write it there instead of to stdout")
+
     status = command("status", "show how each region is doing")
     as_json(status)
+
+    backup = command("backup", "take a base backup of a partition (local)")
+    backup.add_argument("--partition", default="main", metavar="NAME", help="the partition (default: main)")
+    backup.add_argument("--keep", type=_count, default=3, metavar="N", help="how many are kept (default: 3)")
+    backup.add_argument("--list", action="store_true", help="take none; show what there is")
+    as_json(backup)
+
+    restore = command("restore", "restore a partition as it was, beside its members (local)")
+    restore.add_argument("--to", metavar="TIME", help="the time, ISO 8601 with a zone, as 2026-03-01T14:05:00Z")
+    restore.add_argument("--partition", default="main", metavar="NAME", help="the partition (default: main)")
+    restore.add_argument("--into", metavar="FOLDER", help="where its data go (default: in the stack's folder)")
+    restore.add_argument("--copy", metavar="TABLE", help="bring a table's missing rows from there to the writer")
+    restore.add_argument("--drop", action="store_true", help="take away what was restored")
+    yes(restore)
+    as_json(restore)
 
     down = command("down", "take the stack down; nothing of it is left running")
     down.add_argument("--destroy-data", action="store_true", help="also delete the databases and what they hold")
@@ -96,6 +179,17 @@ def parser() -> argparse.ArgumentParser:
     psql = command("psql", "open a SQL session with a member; what follows -- goes to psql")
     psql.add_argument("member", metavar="MEMBER", help="such as main-eu-central; `status` lists them")
     psql.add_argument("--owner", action="store_true", help="as the owner, who may change everything")
+
+    reconcile = command("reconcile", "what a failover left behind at the old writer: list it, export it, send it again")
+    reconcile.add_argument(
+        "action",
+        choices=("list", "export", "replay"),
+        help="list the tails; print their orders as JSON lines; or place what is open again, each with its own key",
+    )
+    reconcile.add_argument("--tail", metavar="NAME", help="this one only; `reconcile list` names them")
+    reconcile.add_argument("--file", metavar="FILE", help="export: write it there instead of to stdout")
+    yes(reconcile)
+    as_json(reconcile)
 
     policies = command("policies", "write the policy pack's configuration, for the Pulumi CLI's own commands")
     phase(policies, "as if the settings said this phase")
@@ -125,6 +219,12 @@ def _count(text: str) -> int:
     if not re.fullmatch(r"\d{1,6}", text):
         raise argparse.ArgumentTypeError(f"{text!r} is not a number of lines")
     return int(text)
+
+
+def _rate(text: str) -> float:
+    if not re.fullmatch(r"\d{1,5}(\.\d{1,3})?", text) or float(text) == 0:
+        raise argparse.ArgumentTypeError(f"{text!r} is no number of requests a second above 0")
+    return float(text)
 
 
 def main(arguments: Sequence[str]) -> int:

@@ -42,10 +42,15 @@ def confirm(question: str, *, yes: bool, flags: str = "--yes") -> None:
         return
     if not sys.stdin.isatty():
         raise Refused(f"there is no terminal to ask at: repeat the command with {flags} to go on")
+    if not agrees(question):
+        raise Refused("nothing was changed")
+
+
+def agrees(question: str) -> bool:
+    """What the person at the terminal says."""
     sys.stderr.write(f"{question} [y/N] ")
     sys.stderr.flush()
-    if sys.stdin.readline().strip().lower() not in ("y", "yes"):
-        raise Refused("nothing was changed")
+    return sys.stdin.readline().strip().lower() in ("y", "yes")
 
 
 @cache

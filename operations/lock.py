@@ -1,4 +1,5 @@
-"""One command at a time changes a stack. The kernel gives the lock back when its holder ends, however it ends."""
+"""One command at a time changes a stack, and one operation at a time moves a writer. The kernel gives a lock back when
+its holder ends, however it ends."""
 
 import fcntl
 import json
@@ -13,12 +14,14 @@ from components.local.servers import paths
 from operations.errors import Fault
 
 NAME = "lock"
+OPERATION = "operation-lock"
+DRILL = "drill-lock"
 
 
 @contextmanager
-def held(stack_folder: Path, command: str) -> Iterator[None]:
+def held(stack_folder: Path, command: str, name: str = NAME) -> Iterator[None]:
     """Hold the stack's lock, or say who does."""
-    path = stack_folder / NAME
+    path = stack_folder / name
     descriptor = _take(path)
     try:
         os.ftruncate(descriptor, 0)
@@ -52,9 +55,9 @@ def _take(path: Path) -> int:
         os.close(descriptor)  # it was removed, with the stack, between opening and locking
 
 
-def holder(stack_folder: Path) -> str | None:
+def holder(stack_folder: Path, name: str = NAME) -> str | None:
     """Who changes the stack now; None when nobody does. Reads only."""
-    path = stack_folder / NAME
+    path = stack_folder / name
     try:
         with path.open() as file:
             fcntl.flock(file, fcntl.LOCK_SH | fcntl.LOCK_NB)

@@ -28,7 +28,14 @@ from service.settings import Settings
 WAIT_FOR_REPLICA_SECONDS = 0.25
 # An order is acknowledged some time after its id was made: it waited for locks and for standbys in between.
 COMMIT_SECONDS = 5.0
-PASSED_BACK = ("retry-after", "idempotency-replayed", "location", "x-written-region", "x-write-position")
+PASSED_BACK = (
+    "retry-after",
+    "idempotency-replayed",
+    "location",
+    "x-written-region",
+    "x-write-position",
+    "x-read-age-ms",
+)
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -70,6 +77,9 @@ class OrdersApi:
 
         # The region that forwarded this may know a newer map, so the database itself has the last word then.
         if place.writer != self._region and context.forwarded_by is None:
+            if place.member is not None and (age := place.member.age_ms) is not None:
+                # Who writes may have changed without a word reaching this region; another one knows.
+                raise unavailable(f"region {self._region} has heard nothing from its writer for {age / 1000:.1f} s")
             answer = await self._forwarder.forward(
                 context,
                 "/orders",
@@ -185,6 +195,7 @@ class OrdersApi:
         # A member that went quiet is only worth a try where there is nobody else to ask.
         if member is None or (not member.answering and place.writer != self._region and not context.forwarded_by):
             return None
+        context.read_age_ms = member.age_ms
         if position is None:
             return member
         if await member.reached(position.lsn, context.deadline.within(WAIT_FOR_REPLICA_SECONDS)):
@@ -212,6 +223,7 @@ class OrdersApi:
     async def _ask_writer(
         self, context: Context, place: Place, target: str, position: WritePosition | None
     ) -> Response:
+        context.read_age_ms = None
         if place.writer == self._region:
             raise unavailable(f"the database of region {self._region} does not answer")
         headers = () if position is None else ((POSITION.lower(), position.token()),)

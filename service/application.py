@@ -95,10 +95,16 @@ class Service:
 
     async def _ready(self, _: Request) -> Response:
         members = {name: "up" if member.answering else "down" for name, member in self.members.items()}
-        status = "ready" if self.ready else "draining" if self.draining else "not ready"
-        return JSONResponse(
-            {"status": status, "region": self.settings.region, "members": members}, 200 if self.ready else 503
-        )
+        document = {"status": "ready", "region": self.settings.region, "members": members}
+        if not self.ready:
+            return JSONResponse({**document, "status": "draining" if self.draining else "not ready"}, 503)
+        ages = {name: age for name, member in self.members.items() if (age := member.age_ms) is not None}
+        if ages:
+            # Envoy's own header, read from the answer to a health check: such a host is used only where no healthy one
+            # is left, in whatever priority (Envoy, "Degraded endpoints").
+            document |= {"status": "degraded", "age_ms": ages}
+            return JSONResponse(document, headers={"x-envoy-degraded": "true"})
+        return JSONResponse(document)
 
     async def _version(self, _: Request) -> Response:
         return JSONResponse({"version": VERSION, "region": self.settings.region})
@@ -146,6 +152,8 @@ class Surroundings:
                 more["X-Served-Region"] = self._region
                 more["X-Request-Id"] = context.request_id
                 more["traceparent"] = context.trace.traceparent()
+                if context.read_age_ms is not None:
+                    more["X-Read-Age-Ms"] = str(context.read_age_ms)
             await send(message)
 
         try:

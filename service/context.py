@@ -28,6 +28,7 @@ class Context:
     deadline: Deadline
     forwarded_by: str | None
     began: float = field(default_factory=time.perf_counter)
+    read_age_ms: int | None = None  # of what was read, where that is out of date
     notes: dict[str, object] = field(default_factory=dict)  # more fields of the log line
 
     @classmethod

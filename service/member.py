@@ -16,6 +16,7 @@ from service.orders import NewOrder, Order
 from service.pool import Connection, OutOfTimeError, Pool, PoolBusyError
 from service.positions import parse_lsn
 from service.settings import Database, Endpoint
+from service.standing import Standing
 
 log = logging.getLogger("service.member")
 
@@ -39,8 +40,16 @@ select pg_is_in_recovery(),
             else pg_current_wal_flush_lsn() end::text,
        (extract(epoch from pg_last_xact_replay_timestamp()) * 1000)::bigint"""
 
+_PROBE: LiteralString = _STATE + ", s.lease_required, s.lease_left_ms, s.heard_ms from public.standing() s"
+
 # lock_timeout is raised before anything is written; the rest means that the server will not do it now.
 _REFUSED = (errors.LockNotAvailable, errors.TooManyConnections, errors.CannotConnectNow, errors.DeadlockDetected)
+
+_NOT_HERE = {
+    "not_writer": "the database is a replica",
+    "moved": "the home has moved",
+    "no_lease": "it holds no lease to write",
+}
 
 
 class MemberError(Exception):
@@ -52,7 +61,7 @@ class UnknownOutcomeError(Exception):
 
 
 class NotWriterError(Exception):
-    """The member is a replica, or does not write this home any more."""
+    """The member is a replica, holds no lease, or does not write this home any more."""
 
 
 Outcome = Literal["placed", "replayed", "mismatch", "in_flight"]
@@ -79,6 +88,7 @@ class Member:
     def __init__(self, partition: str, endpoint: Endpoint, database: Database, *, capacity: float) -> None:
         self.partition = partition
         self.state: State | None = None
+        self.standing = Standing()
         self._endpoint = endpoint
         self._database = database
         # Two pools, or writes that wait for a far standby would starve the reads. A write holds its connection for a
@@ -95,13 +105,18 @@ class Member:
     def answering(self) -> bool:
         return self.state is not None and time.monotonic() - self.state.seen_at <= FRESH_SECONDS
 
+    @property
+    def age_ms(self) -> int | None:
+        """How old what is read here may be; None while the member is up to date."""
+        return self.standing.age_ms(time.monotonic())
+
     async def watch(self) -> None:
         """Ask the member for its state over and over; readiness and metrics are answered from memory."""
         failures = 0
         while True:
             begin = time.monotonic()
             try:
-                await self._ask(self._probe, Deadline.after(FRESH_SECONDS))
+                await self._look(Deadline.after(FRESH_SECONDS))
                 if failures:
                     log.info("member %s answers again", self.partition)
                 failures = 0
@@ -184,8 +199,10 @@ class Member:
             except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as fault:
                 raise (UnknownOutcomeError if started else MemberError)(type(fault).__name__) from None
             outcome, order_id, sequence, created_at, position = row
-            if outcome in ("not_writer", "moved"):
-                raise NotWriterError("the database is a replica" if outcome == "not_writer" else "the home has moved")
+            if outcome in _NOT_HERE:
+                raise NotWriterError(_NOT_HERE[outcome])
+            if outcome == "lease_lost":
+                raise UnknownOutcomeError("the lease to write ran out meanwhile")
             if outcome in ("in_flight", "mismatch"):
                 return Placement(outcome=outcome)
             placed = Order(order_id, order.customer, order.item, order.quantity, sequence, created_at)
@@ -233,6 +250,13 @@ class Member:
         ((in_recovery, lsn, replayed_at_ms),) = await self._run(pool, _STATE, None, deadline)
         self.state = State(in_recovery=in_recovery, lsn=parse_lsn(lsn), replayed_at_ms=replayed_at_ms, seen_at=asked_at)
         return self.state
+
+    async def _look(self, deadline: Deadline) -> None:
+        asked_at, wall = time.monotonic(), time.time()
+        ((in_recovery, lsn, replayed_at_ms, *standing),) = await self._run(self._probe, _PROBE, None, deadline)
+        self.state = State(in_recovery=in_recovery, lsn=parse_lsn(lsn), replayed_at_ms=replayed_at_ms, seen_at=asked_at)
+        replayed = None if replayed_at_ms is None else wall - replayed_at_ms / 1000
+        self.standing = self.standing.seen(in_recovery, *standing, replayed_ago=replayed, now=asked_at)
 
     async def _shared_ask(self, deadline: Deadline) -> State:
         """However many readers wait for the replica, one question is under way."""

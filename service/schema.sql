@@ -46,8 +46,77 @@ create table if not exists public.idempotency_keys (
 );
 create index if not exists idempotency_keys_created_at on public.idempotency_keys (created_at);
 
+-- Whether this database may be written only under a lease. One row, or none: no lease is asked for. It is replicated
+-- like any data, so whoever becomes writer asks for one too.
+create table if not exists public.lease_policy (
+    only_row boolean primary key default true check (only_row),
+    required boolean not null
+);
+
+-- The lease, which the keeper beside this server writes. Unlogged on purpose: it is not replicated, it is empty after a
+-- crash and after a promotion, and writing it waits for no disk and no standby.
+create unlogged table if not exists public.lease (
+    only_row boolean primary key default true check (only_row),
+    term bigint not null,
+    valid_until timestamptz not null
+) with (fillfactor = 10);
+
+-- Whether this server may be written now. Volatile and by the clock itself, not the transaction's: it is asked again
+-- after a commit.
+create or replace function public.may_write() returns boolean
+language plpgsql
+as $$
+begin
+    return not exists (select from public.lease_policy where required)
+        or exists (select from public.lease where valid_until > clock_timestamp());
+end;
+$$;
+
+-- For clients other than place_order. A superuser is let through, because operations repair things. As SQLSTATE that
+-- of a read-only transaction, which clients know as "not here, not now".
+create or replace function public.require_lease() returns trigger
+language plpgsql
+as $$
+begin
+    if not public.may_write() and current_setting('is_superuser') = 'off' then
+        raise exception 'this region holds no lease to write' using errcode = '25006';
+    end if;
+    return null;
+end;
+$$;
+create or replace trigger require_lease before insert or update or delete or truncate on public.customers
+    for each statement execute function public.require_lease();
+create or replace trigger require_lease before insert or update or delete or truncate on public.orders
+    for each statement execute function public.require_lease();
+create or replace trigger require_lease before insert or update or delete or truncate on public.idempotency_keys
+    for each statement execute function public.require_lease();
+
+-- What a region can say of its own standing, where a lease is asked for: on a writer how long the lease still lasts
+-- (negative: how long ago it ended), on a replica how long ago it heard from its writer; null where that is not known.
+-- With the rights of its owner, because only a monitor may look at the receiver.
+create or replace function public.standing(
+    out lease_required boolean, out lease_left_ms bigint, out heard_ms bigint
+)
+language plpgsql security definer set search_path = ''
+as $$
+begin
+    lease_required := exists (select from public.lease_policy where required);
+    if not lease_required then
+        return;
+    end if;
+    if pg_is_in_recovery() then
+        select extract(epoch from clock_timestamp() - r.last_msg_receipt_time) * 1000 into heard_ms
+        from pg_stat_get_wal_receiver() r;
+    else
+        select extract(epoch from l.valid_until - clock_timestamp()) * 1000 into lease_left_ms from public.lease l;
+    end if;
+end;
+$$;
+
 -- Places one order, and says what became of it in `outcome`:
 --   placed, replayed    the order, and a write position that no earlier than its commit was flushed
+--   no_lease            this region holds no lease to write; nothing was written
+--   lease_lost          the lease ran out before the commit was done: it may count or not
 --   in_flight           another session holds this customer's key right now
 --   mismatch            the key was used for another request
 --   moved               this database no longer writes the customer's home
@@ -82,6 +151,10 @@ declare
 begin
     if pg_is_in_recovery() then
         outcome := 'not_writer';
+        return;
+    end if;
+    if not public.may_write() then
+        outcome := 'no_lease';
         return;
     end if;
     perform set_config('lock_timeout', patience, true);
@@ -145,6 +218,11 @@ begin
     placed_at := to_char(found_order.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
     commit;
     write_position := pg_current_wal_flush_lsn()::text;
+    -- However long the commit took, or this process was stopped: nothing is acknowledged after the lease's end, when
+    -- another region may already be the writer.
+    if not public.may_write() then
+        outcome := 'lease_lost';
+    end if;
 end;
 $$;
 
@@ -167,11 +245,22 @@ $$;
 -- Orders are only ever added: the service may not change or remove one.
 revoke all on all tables in schema public from public, service, monitor;
 revoke all on procedure public.place_order from public;
-revoke all on function public.remove_expired_keys from public;
+revoke all on function public.remove_expired_keys, public.standing from public;
 grant usage on schema public to service, monitor;
 grant select, insert on public.orders to service;
 grant select, insert, update (last_sequence) on public.customers to service;
 grant select, insert, update, delete on public.idempotency_keys to service;
-grant select on public.homes to service, monitor;
+grant select on public.homes, public.lease_policy, public.lease to service, monitor;
 grant execute on procedure public.place_order to service;
 grant execute on function public.remove_expired_keys to service;
+grant execute on function public.standing to service, monitor;
+
+-- Only where there are keepers is there such a role.
+do $$
+begin
+    if exists (select from pg_catalog.pg_roles where rolname = 'keeper') then
+        grant usage on schema public to keeper;
+        grant select, insert, update on public.lease to keeper;
+    end if;
+end;
+$$;

@@ -121,6 +121,7 @@ JUDGES = {
     "member": member,
     "size": size,
     "durability": durability,
+    "keeper": service,
     "cache": service,
     "service": service,
     "partition": partition,

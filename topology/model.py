@@ -245,6 +245,7 @@ class Topology:
     links: tuple[LinkPlan, ...]  # every ordered pair of planned regions
     entry: EntryPlan
     objectives: Objectives
+    automatic_failover: bool  # whether the watcher may act; only where there are keepers
     local: LocalPlan | None  # None on the clouds
     # What follows is None or empty on the local target.
     backups: tuple[BackupPlan, ...]

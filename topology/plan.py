@@ -27,6 +27,7 @@ from topology.naming import entry_name, member_name
 from topology.places import Place, copy_regions, places
 from topology.residency import check_origin, check_replicas
 from topology.schema import Settings
+from topology.witnesses import LEAST, keepers
 
 # How many servers a member of each size is. Aurora can replicate storage without a server (a headless secondary)
 # and survives a zone with two instances; a Cloud SQL instance is one resource whose standby Google keeps; the local
@@ -175,7 +176,7 @@ def plan(settings: Settings) -> Topology:
         )
     links = [link(source, target) for source in planned for target in planned if source is not target]
     distance = {(path.source, path.target): path.rtt_ms for path in links}
-    return Topology(
+    made = Topology(
         app=settings.app,
         environment=settings.environment,
         target=settings.target,
@@ -212,6 +213,7 @@ def plan(settings: Settings) -> Topology:
             read_p99_ms=settings.objectives.read_p99_ms,
             write_p99_ms=settings.objectives.write_p99_ms,
         ),
+        automatic_failover=settings.failover.automatic,
         local=local_plan(settings),
         backups=backups(settings, rung, planned),
         service=service_plan(settings),
@@ -221,6 +223,21 @@ def plan(settings: Settings) -> Topology:
         aws=aws_plan(settings),
         gcp=gcp_plan(settings),
     )
+    if made.automatic_failover and not keepers(made):
+        raise SettingsError([without_keepers(settings)])
+    return made
+
+
+def without_keepers(settings: Settings) -> str:
+    """Why nothing may move the writer by itself: it could not tell a writer that is lost from one that it is cut off
+    from, and there would be two."""
+    if settings.target != "local":
+        why = f"the target {settings.target} has no keepers; its managed database fences, and a person decides"
+        remedy = "Leave it out; the alarms of each region tell of an outage."
+    else:
+        why = f"{settings.phase.label} with {len(settings.regions)} listed has no keepers, who hold the writer's lease"
+        remedy = f"Climb to {Phase.ACTIVE_PASSIVE.label} with {LEAST} regions listed, or set false."
+    return f"failover.automatic: true is not allowed: {why}. {remedy}"
 
 
 def without_delay(path: LinkPlan) -> LinkPlan:

@@ -195,6 +195,15 @@ class ObjectivesSetting(Section):
     )
 
 
+class FailoverSetting(Section):
+    automatic: bool = setting(
+        False,
+        allowed="true, false; true only with keepers: on the target local, from phase 3 on, with three regions listed",
+        meaning="Whether `./meridian watch` moves the writer by itself when its region is lost, within "
+        "`objectives.rpo_seconds`. Else it alarms, and a person decides.",
+    )
+
+
 class LocalSetting(Section):
     latency: bool = setting(
         True,
@@ -277,6 +286,9 @@ class Settings(Section):
         ObjectivesSetting(),
         allowed="rto_seconds, rpo_seconds, availability_percent, read_p99_ms, write_p99_ms",
         meaning="What the stack's owner asks of it.",
+    )
+    failover: FailoverSetting = setting(
+        FailoverSetting(), allowed="automatic", meaning="What happens when a writer is lost."
     )
     retire: tuple[str, ...] = setting(
         (),

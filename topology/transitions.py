@@ -13,8 +13,9 @@ from typing import Literal
 from topology.errors import Refusal
 from topology.model import Phase, Serving, Topology
 from topology.summary import PartitionSummary, RegionSummary, Summary, summarise
+from topology.witnesses import keepers
 
-Kind = Literal["network", "vault", "member", "size", "durability", "cache", "service", "partition", "traffic"]
+Kind = Literal["network", "vault", "member", "size", "durability", "keeper", "cache", "service", "partition", "traffic"]
 
 RANK = {Serving.NONE: 0, Serving.STANDBY: 1, Serving.READS: 2, Serving.FULL: 3}
 
@@ -140,6 +141,34 @@ def changed_durability(old: Summary, new: Summary, to: str) -> Iterator[Step]:
                 "the last of them."
             )
             yield Step(kind="durability", subject=partition.name, removes=to == "async", text=waits)
+
+
+def added_keepers(old: Summary, new: Summary) -> Iterator[Step]:
+    before, after = keepers(old), keepers(new)
+    used = {region.name for region in in_use(new)}
+    for name in after:
+        if name not in before:
+            what = "a keeper" if name in used else "a witness, a keeper without data,"
+            yield Step(
+                kind="keeper",
+                subject=name,
+                removes=False,
+                text=f"Start {what} in {name}. Users notice nothing: a region writes only while most of "
+                f"{', '.join(after)} let it, so that a writer that is cut off stops by itself.",
+            )
+
+
+def removed_keepers(old: Summary, new: Summary) -> Iterator[Step]:
+    after = keepers(new)
+    for name in keepers(old):
+        if name not in after:
+            rest = f"the lease is kept by {', '.join(after)}" if after else "no lease ends a writer that is cut off"
+            yield Step(
+                kind="keeper",
+                subject=name,
+                removes=True,
+                text=f"Stop the keeper of {name}: from then on {rest}. Users notice nothing.",
+            )
 
 
 def added_caches(old: Summary, new: Summary) -> Iterator[Step]:
@@ -305,6 +334,7 @@ def steps(old: Topology | Summary | None, new: Topology | Summary) -> tuple[Step
         *added_vaults(before, after),
         *added_members(before, after),
         *changed_durability(before, after, "quorum"),
+        *added_keepers(before, after),
         *added_caches(before, after),
         *raised_services(before, after),
         *added_partitions(before, after),
@@ -314,20 +344,25 @@ def steps(old: Topology | Summary | None, new: Topology | Summary) -> tuple[Step
         *removed_caches(before, after),
         *removed_partitions(before, after),
         *changed_durability(before, after, "async"),
+        *removed_keepers(before, after),
         *removed_members(before, after),
         *removed_vaults(before, after),
         *removed_networks(before, after),
     )
 
 
-def fixed(old: Summary, new: Summary) -> Iterator[str]:
-    """What a stack keeps for life, and would lose by this change."""
+def fixed(old: Summary, new: Summary, retire: Collection[str] = ()) -> Iterator[str]:
+    """What a stack keeps for life, and would lose by this change.
+
+    Home may be given up, after a failover, where no resource is made otherwise for being there: on the local target.
+    """
+    moves = old.target == "local" and old.home in retire and new.region(old.home) is None
     for key, was, now in (
         ("target", old.target, new.target),
         ("app", old.app, new.app),
         ("home", old.home, new.home),
     ):
-        if was != now:
+        if was != now and not (key == "home" and moves):
             yield (
                 f'{key}: "{now}" is not what the stack was built with, "{was}", and it never changes: everything would '
                 f'be made anew. Write "{was}" again, or make another stack.'
@@ -415,7 +450,7 @@ def check(old: Topology | Summary | None, new: Topology | Summary, retire: Colle
     if old is None:
         return
     before, after = view(old), view(new)
-    problems = list(fixed(before, after))
+    problems = list(fixed(before, after, retire))
     down = before.phase > after.phase
     for region, things in lost(before, after, retire).items():
         dropped = after.region(region) is None

@@ -8,9 +8,11 @@ import pulumi
 from components.component import Component
 from components.contracts import DatabaseArgs
 from components.local.resource import Props, Real, RealProvider, endpoint, stack_folder
-from components.local.servers import paths, postgres
+from components.local.servers import paths, postgres, postgres_demotion
 from components.local.servers.addresses import Addresses, Endpoint
 from components.local.servers.errors import ServerFault
+from components.local.servers.member import Vault
+from topology.vaults import vault
 
 SCHEMA = paths.PROJECT / "service" / "schema.sql"
 
@@ -26,6 +28,8 @@ class PostgresProvider(RealProvider):
 
     def ensure(self, props: Props) -> Props:
         member = spec(props)
+        if postgres_demotion.is_away(member, str(props["partition"])):
+            return {}  # operations bring it back: `failback`
         if props["origin"]:
             postgres.create_origin(member, SCHEMA.read_text())
         else:
@@ -33,7 +37,8 @@ class PostgresProvider(RealProvider):
         return {}
 
     def is_in_place(self, props: Props) -> bool:
-        return postgres.is_running(spec(props))
+        member = spec(props)
+        return postgres.is_running(member) or postgres_demotion.is_away(member, str(props["partition"]))
 
     def remove(self, props: Props) -> None:
         member = spec(props)
@@ -57,6 +62,16 @@ def spec(props: Props) -> postgres.MemberSpec:
         endpoint=Addresses(str(props["block"])).postgres(int(props["slot"]), int(props["partition_slot"])),
         size=props["size"],
         folder=props.get("folder"),
+        vault=vault_of(props),
+    )
+
+
+def vault_of(props: Props) -> Vault | None:
+    """None for what a version without backups recorded."""
+    if (region := props.get("vault")) is None:
+        return None
+    return Vault(
+        region=str(region), folder=paths.vault_folder(stack_folder(props), str(region), str(props["partition"]))
     )
 
 
@@ -86,6 +101,7 @@ class Database(Component):
             "origin": member.is_origin,
             "size": member.size,
             "folder": topology.local.postgres_folder if topology.local else None,
+            "vault": vault(topology, partition.name),
         }
         if member.is_origin:
             props["schema"] = sha256(SCHEMA.read_bytes()).hexdigest()[:16]  # a newer one is applied in place

@@ -10,7 +10,7 @@ from components.contracts import FoundationArgs
 from components.local.resource import Props, Real, RealProvider, stack_folder
 from components.local.servers import addresses, certificates, secrets, wan
 
-CREDENTIALS = ("meridian", "replicator", "service", "monitor", "cache")
+CREDENTIALS = ("meridian", "replicator", "service", "monitor", "keeper", "cache")
 
 
 class AddressBlockProvider(RealProvider):

@@ -16,10 +16,10 @@ class LinkProvider(RealProvider):
     """A directed path through the wide area network, with the delay of the real distance.
 
     `users` marks a path from a place where users are to a region's entrance: cutting what lies between two regions
-    must not cut the users' ways.
+    must not cut the users' ways. `keeper` marks the part of a path over which two regions' keepers speak.
     """
 
-    identity = ("stack", "users", "source", "target")
+    identity = ("stack", "users", "keeper", "source", "target")
 
     def identify(self, props: Props) -> str:
         return link_name(props)
@@ -27,11 +27,17 @@ class LinkProvider(RealProvider):
     def ensure(self, props: Props) -> Props:
         addresses = Addresses(str(props["block"]))
         source, target = int(props["source_slot"]), int(props["target_slot"])
+        if props.get("keeper"):
+            listen, leads_to = addresses.keeper_link(source, target), addresses.keeper(target)
+        elif props["users"]:
+            listen, leads_to = addresses.user_link(source, target), addresses.gateway_http(target)
+        else:
+            listen, leads_to = addresses.link(source, target), addresses.gateway_peer(target)
         wan.put_link(
             stack_folder(props),
             link_name(props),
-            listen=addresses.user_link(source, target) if props["users"] else addresses.link(source, target),
-            target=addresses.gateway_http(target) if props["users"] else addresses.gateway_peer(target),
+            listen=listen,
+            target=leads_to,
             one_way_ms=float(props["one_way_ms"]),
         )
         return {}
@@ -44,6 +50,8 @@ class LinkProvider(RealProvider):
 
 
 def link_name(props: Props) -> str:
+    if props.get("keeper"):
+        return wan.keeper_link_name(str(props["source"]), str(props["target"]))
     return wan.link_name(str(props["source"]), str(props["target"]), users=bool(props["users"]))
 
 

@@ -13,7 +13,10 @@ class DurabilityProvider(RealProvider):
     identity = ("stack", "partition")
 
     def ensure(self, props: Props) -> Props:
-        postgres.set_synchronous(members(props), props["durability"])
+        found = members(props)
+        postgres.set_synchronous(found, props["durability"])
+        # A region that was lost cannot take back its slot when it is given up, and the log would be kept for it.
+        postgres.drop_departed_slots(found, str(props["partition"]))
         return {}
 
     def is_in_place(self, props: Props) -> bool:

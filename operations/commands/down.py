@@ -46,7 +46,9 @@ def run(options: argparse.Namespace) -> int:
     for member in members:
         say(f"  would delete {member}, with its data")
     confirm("Go on?", yes=options.yes)
-    with lock.held(stack.folder, f"down --stack {stack.name}"):
+    words = f"down --stack {stack.name}"
+    # An operation that still runs would go on with servers that are taken away under it.
+    with lock.held(stack.folder, words), lock.held(stack.folder, words, lock.OPERATION):
         engine = holding(stack) if readable else None
         if engine is not None:
             _destroy(engine, sweeps=stack.target == "local")

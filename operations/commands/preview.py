@@ -15,6 +15,7 @@ from operations.errors import Exit, Refused
 from operations.report import Report, origin_of, picture, require_picture
 from operations.stack import Stack
 from operations.transition import Transition
+from operations.writers import tell_program
 
 
 def run(options: argparse.Namespace) -> int:
@@ -58,6 +59,9 @@ def _report(stack: Stack, options: argparse.Namespace) -> Report:
         engine = choose(stack, options.engine)
         origin = origin_of(engine.name if engine.has_stack() else None)
     transition = Transition.of(stack, engine.outputs())
+    # An export is looked at without asking anybody.
+    if not options.state and (unknown := tell_program(stack, transition.old, engine.outputs())) is not None:
+        say(f"warning: {unknown} The origin stands in its place here.")
     refusals: tuple[str, ...] = ()
     given_up: frozenset[str] = frozenset()
     try:

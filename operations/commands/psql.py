@@ -8,7 +8,7 @@ import subprocess
 from difflib import get_close_matches
 from pathlib import Path
 
-from components.local.servers import binaries
+from components.local.servers import binaries, paths
 from components.local.servers import secrets as passwords
 from components.local.servers.addresses import Addresses
 from components.local.servers.postgres_files import DATABASE, MONITOR, OWNER, password_line
@@ -33,11 +33,17 @@ def run(options: argparse.Namespace) -> int:
         for member in region.members
         if member in partition.members
     }
-    if options.member not in members:
-        near = get_close_matches(options.member, members, 1)
+    addresses = Addresses(str(outputs["ground"]))
+    endpoints = {name: addresses.postgres(*slots) for name, slots in members.items()} | {
+        f"restored-{partition.name}": addresses.restored(partition.slot)
+        for partition in summary.partitions
+        if paths.restored_folder(stack.folder, partition.name).exists()
+    }
+    if options.member not in endpoints:
+        near = get_close_matches(options.member, endpoints, 1)
         hint = f" Did you mean {near[0]}?" if near else ""
-        raise Refused(f"member: {stack.name} has no member {options.member!r}.{hint} Allowed: {', '.join(members)}.")
-    endpoint = Addresses(str(outputs["ground"])).postgres(*members[options.member])
+        raise Refused(f"member: {stack.name} has no member {options.member!r}.{hint} Allowed: {', '.join(endpoints)}.")
+    endpoint = endpoints[options.member]
     role = OWNER if options.owner else MONITOR
     folder = stack.settings.local.postgres_folder
     program = binaries.postgres(Path(folder) if folder else None) / "psql"

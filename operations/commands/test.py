@@ -15,6 +15,9 @@ MODULES = ("ruff", "basedpyright", "pytest", "xdist")
 COMPUTING = (
     "tests/components/aws",
     "tests/components/gcp",
+    "tests/components/test_writers.py",
+    "tests/operations/clouds",
+    "tests/operations/failover",
     "tests/operations/test_preview_step.py",
     "tests/operations/test_recording.py",
     "tests/operations/test_reference.py",

@@ -12,9 +12,11 @@ from operations.changes import counts, counts_text
 from operations.console import answer, confirm, document, say
 from operations.engines.choice import choose
 from operations.errors import Exit, Refused
+from operations.failover.journal import refuse_unfinished
 from operations.progress import View
 from operations.stack import Stack
 from operations.transition import Transition
+from operations.writers import tell_program
 from topology.summary import summarise
 
 
@@ -32,7 +34,10 @@ def run(options: argparse.Namespace) -> int:
         if (problem := platform_problem()) is not None:
             say(f"warning: {problem}")
     choose(stack, options.engine).require_able()
+    refuse_unfinished(stack, "up")
     with lock.held(stack.folder, _words(options)):
+        # Again: an operation may have begun, and ended badly, while this waited at a question or for the lock.
+        refuse_unfinished(stack, "up")
         return _locked(options, Stack.open(options.stack, options.phase), began)
 
 
@@ -45,7 +50,13 @@ def _locked(options: argparse.Namespace, stack: Stack, began: float) -> int:
     engine = choose(stack, options.engine)
     transition = Transition.of(stack, engine.outputs())
     transition.check()
+    if stack.topology.target == "local":
+        from operations.drivers.local import require_writers_kept
+
+        require_writers_kept(stack.folder, transition.old, [member.name for member in transition.new.members])
     given_up = transition.given_up(engine)
+    if (unknown := tell_program(stack, transition.old, engine.outputs())) is not None:
+        raise Refused(unknown)
     preview = engine.preview(given_up=given_up)
     if preview.problems:
         raise Refused("\n".join(preview.problems))
@@ -72,7 +83,15 @@ def _locked(options: argparse.Namespace, stack: Stack, began: float) -> int:
         from operations.drivers.local import await_ready
 
         await_ready(stack.folder, str(outputs["ground"]), summarise(new))
+    if new.target == "gcp":
+        from operations.drivers.gcp_failover import settle
+
+        settle(stack, outputs, say)
     seconds = time.monotonic() - began
+    if new.target == "local":
+        from operations.commands.backup import take_first
+
+        take_first(stack, outputs, summarise(new))
     if options.json:
         document(
             {

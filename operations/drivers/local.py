@@ -6,16 +6,30 @@ import shutil
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from components.local.servers import binaries, entry, gateway, paths, postgres_status, process, valkey
+from components.local.servers import (
+    binaries,
+    entry,
+    gateway,
+    keeper,
+    partition_map,
+    paths,
+    postgres_status,
+    process,
+    valkey,
+)
 from components.local.servers.addresses import Addresses, Endpoint, release
 from components.local.servers.errors import ServerFault
+from components.local.servers.member import MemberSpec
+from components.local.servers.postgres_demotion import is_away
+from operations.console import say
 from operations.errors import Fault, Refused
+from topology.witnesses import keepers
 
 if TYPE_CHECKING:
     from topology import Summary
@@ -94,6 +108,17 @@ def look(stack_folder: Path, block: str, stack: "Summary") -> list[RegionView]:
         ]
 
 
+def keepers_of(stack_folder: Path, block: str, stack: "Summary") -> dict[str, Health]:
+    """How the keeper of each planned region is, by its own answer at its own door; witnesses have one too."""
+    slots = {region.name: region.slot for region in stack.regions if region.name in keepers(stack)}
+    asked = keeper.Keepers(stack=stack_folder, addresses=Addresses(block), slots=slots)
+    found = keeper.views(asked, timeout=SECONDS)
+    return {
+        region.name: "absent" if region.name not in found else "up" if found[region.name] else "down"
+        for region in stack.regions
+    }
+
+
 def _has_service(region: Any) -> bool:
     return region.serving.value != "none"
 
@@ -130,9 +155,16 @@ def is_ready(service: Endpoint) -> bool | None:
 
 def await_ready(stack_folder: Path, block: str, stack: "Summary", seconds: float = 15.0) -> None:
     """Return once every region that has a service serves all users; a fault names the regions that serve nobody."""
+    waiting = away(stack_folder, block, stack)
+    for member in waiting.values():
+        say(f"{member} stays down since a failover: `failback` brings it back")
     deadline = time.monotonic() + seconds
     while True:
-        serving = [region for region in look(stack_folder, block, stack) if region.service != "absent"]
+        serving = [
+            region
+            for region in look(stack_folder, block, stack)
+            if region.service != "absent" and region.name not in waiting
+        ]
         if all(region.ready and region.entry in ("healthy", "held out") for region in serving):
             return
         if time.monotonic() > deadline:
@@ -145,6 +177,41 @@ def await_ready(stack_folder: Path, block: str, stack: "Summary", seconds: float
             f"not serving after {seconds:g} s: {', '.join(lame)}. Everything was started; "
             f"`./meridian logs {lame[0]}` has what its servers say"
         )
+
+
+def away(stack_folder: Path, block: str, stack: "Summary") -> dict[str, str]:
+    """By region, the members that were writers and must not start as such."""
+    addresses = Addresses(block)
+    return {
+        region.name: member
+        for region in stack.regions
+        for partition in stack.partitions
+        for member in region.members
+        if member in partition.members
+        and is_away(
+            MemberSpec(
+                stack_folder=stack_folder,
+                region=region.name,
+                member=member,
+                endpoint=addresses.postgres(region.slot, partition.slot),
+            ),
+            partition.name,
+        )
+    }
+
+
+def require_writers_kept(stack_folder: Path, before: "Summary | None", planned: Collection[str]) -> None:
+    """Refuse a plan without the member that writes now, whichever the settings and the origin say."""
+    for partition in before.partitions if before else ():
+        writer = partition_map.writers(stack_folder, {partition.name: partition.origin})[partition.name]
+        region = before.region(writer) if before else None
+        dropped = [name for name in (region.members if region else ()) if name in partition.members]
+        others = [name for name in partition.members if name in planned]
+        if others and dropped and not set(dropped) & set(planned):
+            raise Refused(
+                f"regions: {', '.join(dropped)} writes {partition.name} now, and would be dropped. Move the writer "
+                f"first: `./meridian switchover --partition {partition.name} --to REGION`."
+            )
 
 
 def check_programs(settings: Any) -> None:

@@ -113,6 +113,14 @@ class PulumiCli:
         self.__dict__.pop("resources", None)
         return self.outputs() or {}
 
+    def refresh(self, urns: Collection[str]) -> None:
+        """Read these anew from the cloud, and nothing else; the program is not run."""
+        targets = [word for urn in sorted(urns) for word in ("--target", urn)]
+        done = self._run("refresh", "--yes", "--skip-preview", *targets, *self._stack())
+        if done.returncode != 0:
+            raise Fault(f"`pulumi refresh` failed:{_last(done.stderr or done.stdout)}")
+        self.__dict__.pop("resources", None)
+
     def destroy(self, view: View) -> None:
         if self.resources is None:
             return

@@ -10,7 +10,9 @@ from components.deploy import deploy
 from components.local.cache import ValkeyProvider
 from components.local.database import PostgresProvider
 from components.local.foundation import AddressBlockProvider, AuthorityProvider, PasswordProvider
+from components.local.keeper import KeeperServerProvider
 from components.local.keys import CertificateProvider
+from components.local.lease import LeasePolicyProvider
 from components.local.network import GatewayProvider, LinkProvider
 from components.local.replication import DurabilityProvider
 from components.local.resource import RealProvider
@@ -29,6 +31,8 @@ PROVIDERS: dict[str, type[RealProvider]] = {
     "Gateway": GatewayProvider,
     "Postgres": PostgresProvider,
     "Durability": DurabilityProvider,
+    "KeeperServer": KeeperServerProvider,
+    "LeasePolicy": LeasePolicyProvider,
     "Valkey": ValkeyProvider,
     "OrderService": OrderServiceProvider,
     "Entry": EntryProvider,
@@ -63,8 +67,9 @@ def graph(phase: Phase, regions: int = 3, durability: str = "async") -> recorder
     [
         (1, {"Postgres": 1, "Valkey": 1, "OrderService": 1, "Gateway": 1, "Certificate": 1, "Entry": 1, "Link": 2}),
         (2, {"Postgres": 2, "Valkey": 1, "OrderService": 1, "Gateway": 2, "Certificate": 2, "Entry": 1, "Link": 4}),
-        (3, {"Postgres": 2, "Valkey": 2, "OrderService": 2, "Gateway": 2, "Certificate": 2, "Entry": 1, "Link": 6}),
-        (4, {"Postgres": 3, "Valkey": 3, "OrderService": 3, "Gateway": 3, "Certificate": 3, "Entry": 1, "Link": 12}),
+        # A witness in the third region: its certificate, its keeper, and the six ways between three keepers.
+        (3, {"Postgres": 2, "Valkey": 2, "OrderService": 2, "Gateway": 2, "Certificate": 3, "Entry": 1, "Link": 12}),
+        (4, {"Postgres": 3, "Valkey": 3, "OrderService": 3, "Gateway": 3, "Certificate": 3, "Entry": 1, "Link": 18}),
     ],
 )
 def test_what_each_phase_builds(phase: int, expected: dict[str, int]) -> None:
@@ -102,6 +107,28 @@ def test_every_resource_is_guarded_and_in_its_place(phase: Phase) -> None:
             assert {"network", "source"} <= set(resource.ignore_changes) or resource.inputs["origin"]
         if resource.custom:
             assert not any(word in str(resource.inputs).lower() for word in ("password=", "secret"))
+
+
+@pytest.mark.parametrize(
+    ("phase", "regions", "kept"),
+    [(1, 3, 0), (2, 5, 0), (3, 2, 0), (3, 3, 3), (3, 5, 3), (4, 2, 0), (4, 3, 3), (4, 5, 5)],
+)
+def test_a_lease_needs_three_keepers(phase: int, regions: int, kept: int) -> None:
+    counted = Counter(kind(resource) for resource in graph(Phase(phase), regions) if resource.custom)
+    assert (counted["KeeperServer"], counted["LeasePolicy"]) == (kept, 1 if kept else 0)
+
+
+def test_a_keeper_waits_for_no_member_and_the_lease_for_all_keepers() -> None:
+    """A keeper has to be there while its member is not; to ask for a lease before there is one would stop writes."""
+    built = graph(Phase.ACTIVE_PASSIVE)
+    witness = built.named("meridian-ap-northeast-keeper-server")
+    assert not witness.inputs["members"]
+    assert witness.inputs["voters"] == {"eu-central": 0, "us-east": 1, "ap-northeast": 2}
+    names = {built.resources[urn].name for urn in witness.dependencies if urn in built.resources}
+    assert not any("postgres" in name or "gateway" in name for name in names)
+    policy = built.named("meridian-main-lease-policy")
+    waits = {built.resources[urn].name for urn in policy.dependencies if urn in built.resources}
+    assert {f"meridian-{region}-keeper-server" for region in PLANNED[:3]} <= waits
 
 
 def test_an_identity_that_changes_is_a_replacement() -> None:

@@ -30,9 +30,11 @@ def connect(clone: Clone, slot: int) -> "psycopg.Connection[Any]":
 
 
 def tables(connection: "psycopg.Connection[Any]") -> list[str]:
+    """All that is replicated; an unlogged table, as the lease, is the writer's own."""
     rows = connection.execute(
-        "select format('%I.%I', schemaname, tablename) from pg_tables "
-        "where schemaname not in ('pg_catalog', 'information_schema') order by 1"
+        "select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace "
+        "where c.relkind = 'r' and c.relpersistence = 'p' and n.nspname not in ('pg_catalog', 'information_schema') "
+        "order by 1"
     ).fetchall()
     return [row[0] for row in rows]
 

@@ -93,7 +93,10 @@ def test_writes_are_refused_clearly_while_the_writer_is_gone(healed: Clone, what
     assert answer.headers["Content-Type"] == "application/problem+json"
     assert time.monotonic() - began < 12
     read = httpx.get(f"{entry}/orders", params={"customer": "refused"}, headers=headers, timeout=5)
-    assert (read.status_code, read.headers["X-Served-Region"]) == (200, region)
+    assert read.status_code == 200
+    # A replica that hears nothing from its writer is degraded after a while, and a fresher one answers in its place.
+    others = {"ap-northeast"} if what.startswith("members") else set[str]()
+    assert read.headers["X-Served-Region"] in {region, *others}
 
 
 def test_an_outage_of_every_cache_fails_no_read(healed: Clone) -> None:

@@ -37,7 +37,21 @@ BAD = [
     (("psql",), ("MEMBER",)),
     (("psql", "main-eu-central"), ("not up",)),
     (("psql", "main-eu-central", "--stack", "nowhere"), ("nowhere",)),
+    (("reconcile",), ("list", "replay")),
+    (("reconcile", "replay", "--tail", "gone"), ("gone", "none")),
     (("rotate",), ("aws", "local")),
+    (("failover",), ("not up",)),
+    (("failover", "--stack", "nowhere"), ("nowhere",)),
+    (("switchover",), ("not up",)),
+    (("switchover", "--max-loss", "1s"), ("--max-loss",)),
+    (("failback",), ("not up",)),
+    (("failback", "--resume", "--undo"), ("--undo",)),
+    (("drill",), ("--all", "--list")),
+    (("drill", "lost-region"), ("not up",)),
+    (("drill", "lost-regoin"), ("lost-regoin", "Did you mean lost-region?")),
+    (("drill", "--all", "--scenarios", "/nowhere"), ("--scenarios", "/nowhere")),
+    (("drill", "cut", "--rate", "0"), ("--rate",)),
+    (("watch",), ("not up",)),
     (("rotate", "--stack", "production-aws"), ("not up",)),
     (("state",), ("export",)),
     (("state", "export"), ("not up",)),
@@ -96,6 +110,7 @@ def test_every_command_has_a_module_that_runs(here: Copy) -> None:
     commands = next(action for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction))
     assert set(commands.choices) == {
         *("up", "preview", "status", "down", "rotate", "test", "doctor", "logs", "psql", "state", "policies"),
+        *("failover", "switchover", "failback", "watch", "reconcile", "backup", "restore", "drill", "runbook"),
     }
     for name in commands.choices:
         assert callable(cli._command(name).run)

@@ -12,9 +12,10 @@ from pathlib import Path
 import psutil
 import pytest
 
-from components.local.servers import process
+from components.local.servers import partition_map, process
 from components.local.servers.addresses import Endpoint
 from operations.drivers import local
+from operations.errors import Refused
 from topology import from_summary, load, plan, to_summary
 
 REGIONS = json.dumps([{"name": "eu-central"}, {"name": "us-east"}, {"name": "ap-northeast"}])
@@ -132,3 +133,26 @@ def test_a_tail_is_the_end(tmp_path: Path) -> None:
     assert local.tail(log, 2) == (["line 998", "line 999"], log.stat().st_size)
     assert local.tail(log, 0)[0] == []
     assert local.tail(tmp_path / "none.log", 5) == ([], 0)
+
+
+def test_the_member_that_writes_now_is_not_dropped(tmp_path: Path) -> None:
+    before = summary("multi-region-reads")
+    for region in ("eu-central", "us-east", "ap-northeast"):
+        partition_map.ensure(tmp_path, region, {"main": "eu-central"})
+    kept = ["main-eu-central", "main-ap-northeast"]
+    local.require_writers_kept(tmp_path, before, kept)
+    partition_map.point(tmp_path, ("us-east", "ap-northeast"), "main", "us-east")
+    with pytest.raises(Refused, match=r"main-us-east writes main now.*switchover"):
+        local.require_writers_kept(tmp_path, before, kept)
+    local.require_writers_kept(tmp_path, before, ["main-us-east", "main-ap-northeast"])
+    local.require_writers_kept(tmp_path, before, [])  # the whole partition goes, which was asked for by name
+
+
+def test_a_writer_of_before_is_named_by_its_region(tmp_path: Path) -> None:
+    stack = summary("multi-region-reads")
+    (tmp_path / "regions" / "eu-central" / "members" / "main-eu-central" / "data").mkdir(parents=True)
+    for region in ("eu-central", "us-east"):
+        partition_map.ensure(tmp_path, region, {"main": "eu-central"})
+    assert local.away(tmp_path, "127.20", stack) == {}
+    partition_map.point(tmp_path, ("us-east",), "main", "us-east")
+    assert local.away(tmp_path, "127.20", stack) == {"eu-central": "main-eu-central"}

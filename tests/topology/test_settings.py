@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from tests.topology.plans import AMERICAS, THREE, config, problems, settings
-from topology import Phase, SettingsError, load
+from topology import Phase, SettingsError, load, plan
 from topology.document import DOCS
 from topology.schema import KEYS, WORDS
 
@@ -178,3 +178,18 @@ def test_whatever_is_written_gets_settings_or_messages(given_config: dict[str, A
     except SettingsError as error:  # no other exception is right
         said = error.problems
     assert said is None or (said and all(problem.strip() for problem in said))
+
+
+@pytest.mark.parametrize(
+    ("regions", "phase", "words"),
+    [
+        (THREE, "async-replica", ["async-replica with 3 listed has no keepers", "active-passive", "set false"]),
+        (THREE[:2], "active-passive", ["active-passive with 2 listed has no keepers", "3 regions listed"]),
+    ],
+)
+def test_nothing_fails_over_by_itself_without_keepers(regions: tuple[str, ...], phase: str, words: list[str]) -> None:
+    (told,) = problems(config(*regions, phase=phase, failover={"automatic": True}))
+    assert told.startswith("failover.automatic: true is not allowed")
+    for word in words:
+        assert word in told
+    assert plan(settings(*THREE, phase="active-passive", failover={"automatic": True})).automatic_failover

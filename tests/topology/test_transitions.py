@@ -12,7 +12,7 @@ from tests.topology.plans import AMERICAS, THREE, at, configurations, topology
 from topology import Phase, Refusal, SettingsError, Step, Summary, Topology, check, from_summary, steps, to_summary
 from topology.summary import summarise
 
-COMING = ("network", "vault", "member", "size", "durability", "cache", "service", "partition", "traffic")
+COMING = ("network", "vault", "member", "size", "durability", "keeper", "cache", "service", "partition", "traffic")
 
 
 def exported(planned: Topology) -> Summary:
@@ -58,7 +58,15 @@ def test_the_walk_up_the_ladder() -> None:
     ]
     assert [brief(steps(exported(low), high)) for low, high in pairwise(walk)] == [
         ["+network us-east", "+member main-us-east"],
-        ["+size main-us-east", "+cache us-east", "+service us-east", "+traffic us-east"],
+        [
+            "+size main-us-east",
+            "+keeper eu-central",
+            "+keeper us-east",
+            "+keeper ap-northeast",
+            "+cache us-east",
+            "+service us-east",
+            "+traffic us-east",
+        ],
         [
             "+network ap-northeast",
             "+member main-ap-northeast",
@@ -95,7 +103,18 @@ def test_steps_come_in_a_safe_order(given_config: dict[str, Any], low: Phase, hi
     for one, other in pairwise(step for step in found if not step.removes):
         assert COMING.index(one.kind) <= COMING.index(other.kind) or {one.kind, other.kind} == {"member", "size"}
     for one, other in pairwise(going):
-        order = ("traffic", "service", "cache", "partition", "durability", "member", "size", "vault", "network")
+        order = (
+            "traffic",
+            "service",
+            "cache",
+            "partition",
+            "durability",
+            "keeper",
+            "member",
+            "size",
+            "vault",
+            "network",
+        )
         assert order.index(one.kind) <= order.index(other.kind) or {one.kind, other.kind} == {"member", "size"}
 
 
@@ -191,6 +210,15 @@ def test_what_never_changes(new: dict[str, Any], words: list[str]) -> None:
     said = "\n".join(refused(topology(5), topology(5, **{"partitions": [AMERICAS], **new})))
     for word in words:
         assert word in said
+
+
+def test_home_is_given_up_only_by_name_and_where_nothing_is_made_for_being_there() -> None:
+    old = topology(4)
+    left = {"home": "us-east", "regions": [{"name": "us-east", "slot": 1}, {"name": "ap-northeast", "slot": 2}]}
+    assert any("home:" in line for line in refused(old, topology(4, **left)))
+    check(old, topology(4, **left), ("eu-central",))
+    # A region that stays is no home that was lost.
+    assert any("home:" in line for line in refused(old, topology(4, home="us-east"), "eu-central"))
 
 
 THREE_ON_AWS = ("eu-west-1", "eu-central-1", "us-east-1")

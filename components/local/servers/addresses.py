@@ -30,17 +30,19 @@ PARTITION_SLOTS = 16
 ADDRESS_BLOCKS = tuple(f"127.{second}" for second in range(20, 250))
 
 # Below 32768, where Linux starts to hand out ports for outgoing connections (ip_local_port_range); macOS at 49152.
-PORTS_IN_BLOCK = 1200
+PORTS_IN_BLOCK = 1440
 PORT_BLOCKS = tuple(f"127.0.0.1:{base}" for base in range(21000, 32768 - PORTS_IN_BLOCK, PORTS_IN_BLOCK))
 
-# Offsets in a block of ports: a row for each region slot, then both tables of links, then the entry.
+# Offsets in a block of ports: a row for each region slot, then the tables of links, then the entry.
 _GATEWAY_HTTP, _GATEWAY_PEER, _GATEWAY_EGRESS, _GATEWAY_ADMIN, _VALKEY, _SERVICE = range(6)
 _GATEWAY_DATABASE = 6
 _POSTGRES = _GATEWAY_DATABASE + PARTITION_SLOTS
+_KEEPER = _POSTGRES + PARTITION_SLOTS
 _ROW = 40
 _LINKS = _ROW * SLOTS
 _USER_LINKS = _LINKS + SLOTS * SLOTS
-_ENTRY = _USER_LINKS + SLOTS * SLOTS
+_KEEPER_LINKS = _USER_LINKS + SLOTS * SLOTS
+_ENTRY = _KEEPER_LINKS + SLOTS * SLOTS
 
 
 class Endpoint(NamedTuple):
@@ -102,12 +104,23 @@ class Addresses:
     def service(self, slot: int) -> Endpoint:
         return self._region(slot, 80, 8000, _SERVICE)
 
+    def keeper(self, slot: int) -> Endpoint:
+        """Where a region's keeper answers, by mutual TLS."""
+        return self._region(slot, 90, 7600, _KEEPER)
+
     def entry(self) -> Endpoint:
         """The one address that users call."""
         return self._global(8080, 0)
 
     def entry_admin(self) -> Endpoint:
         return self._global(9901, 1)
+
+    def restored(self, partition_slot: int) -> Endpoint:
+        """A partition as it was at some time, restored beside its members."""
+        _check("partition slot", partition_slot, PARTITION_SLOTS)
+        if self._base is not None:
+            return self._global(5432, 2 + partition_slot)
+        return Endpoint(f"{self.block}.0.{10 + partition_slot}", 5432)
 
     def _global(self, port: int, offset: int) -> Endpoint:
         if self._base is not None:
@@ -117,6 +130,10 @@ class Addresses:
     def link(self, source_slot: int, target_slot: int) -> Endpoint:
         """What a region sees of another region: the delay proxy, which leads to that region's peer port."""
         return self._link(source_slot, target_slot, 128, 8443, _LINKS)
+
+    def keeper_link(self, source_slot: int, target_slot: int) -> Endpoint:
+        """What a region sees of another region's keeper: the delay proxy, as for everything between the two."""
+        return self._link(source_slot, target_slot, 128, 7600, _KEEPER_LINKS)
 
     def user_link(self, user_slot: int, target_slot: int) -> Endpoint:
         """What users in one place see of a region: the delay proxy, which leads to that region's gateway."""
@@ -132,13 +149,15 @@ class Addresses:
     def every(self) -> Iterator[Endpoint]:
         """All endpoints that the block can ever use."""
         yield from (self.entry(), self.entry_admin())
+        yield from map(self.restored, range(PARTITION_SLOTS))
         for slot in range(SLOTS):
             yield from (self.gateway_http(slot), self.gateway_peer(slot), self.gateway_egress(slot))
             yield from (self.gateway_admin(slot), self.valkey(slot), self.service(slot))
+            yield self.keeper(slot)
             for partition in range(PARTITION_SLOTS):
                 yield from (self.gateway_database(slot, partition), self.postgres(slot, partition))
             for target in range(SLOTS):
-                yield from (self.link(slot, target), self.user_link(slot, target))
+                yield from (self.link(slot, target), self.user_link(slot, target), self.keeper_link(slot, target))
 
 
 def _check(what: str, slot: int, count: int) -> None:

@@ -20,6 +20,7 @@ AUTHORITY_LIFE = timedelta(days=3650)
 REGION_LIFE = timedelta(days=365)
 RENEW_BEFORE = timedelta(days=30)
 CLOCK_SKEW = timedelta(hours=1)
+DOMAIN = "meridian.internal"
 
 
 def authority_files(stack_folder: Path) -> tuple[Path, Path]:
@@ -70,7 +71,7 @@ def ensure_region_certificate(stack_folder: Path, region: str) -> None:
         raise ServerFault(f"the stack's certificate authority, {authority_file} and its key, is missing or damaged")
     key_file, certificate_file, trust_file = region_files(stack_folder, region)
     key = _ensure_key(key_file)
-    domain = f"{region}.meridian.internal"
+    domain = f"{region}.{DOMAIN}"
     certificate = (
         _certificate(
             x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, f"gateway.{domain}"[:64])]),

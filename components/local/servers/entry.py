@@ -22,7 +22,7 @@ from components.local.servers.gateway import INTERNAL_HEADERS
 from components.local.servers.process import Running
 
 Policy: TypeAlias = Literal["home", "nearest"]
-State: TypeAlias = Literal["healthy", "partly", "unhealthy", "held out", "absent"]
+State: TypeAlias = Literal["healthy", "partly", "degraded", "unhealthy", "held out", "absent"]
 
 # Two checks in a row must fail, so that one lost answer is not an outage. The time limit leaves room for the longest
 # way round the world (about 320 ms round trip) on a busy machine.
@@ -358,7 +358,8 @@ class RegionView:
 
     @property
     def takes_users(self) -> bool:
-        return self.state in ("healthy", "partly")
+        """Degraded counts: it takes users where nothing fresher is left."""
+        return self.state in ("healthy", "partly", "degraded")
 
 
 def view(admin: Endpoint, regions: Iterable[str]) -> dict[str, RegionView] | None:
@@ -369,18 +370,19 @@ def view(admin: Endpoint, regions: Iterable[str]) -> dict[str, RegionView] | Non
 
 def view_of(region: str, found: Mapping[str, tuple[envoy_admin.HostHealth, ...]]) -> RegionView:
     seen: dict[str, bool] = {}
-    held = False
+    held, degraded = False, True
     for cluster, hosts in found.items():
         for host in hosts:
             if cluster.startswith("users-") and host.region == region:
                 seen[cluster.removeprefix("users-")] = host.healthy
                 held |= host.held_out
+                degraded &= host.degraded
     if not seen:
         state: State = "absent"
     elif held:
         state = "held out"
     elif all(seen.values()):
-        state = "healthy"
+        state = "degraded" if degraded else "healthy"
     else:
         state = "partly" if any(seen.values()) else "unhealthy"
     return RegionView(region=region, state=state, seen_by=seen)

@@ -32,6 +32,10 @@ class HostHealth:
     region: str
     healthy: bool
     held_out: bool
+    degraded: bool = False
+
+
+_DEGRADED = "failed_active_degraded_check"  # admin.v3.HostHealthStatus
 
 
 def hosts(admin: Endpoint) -> dict[str, tuple[HostHealth, ...]] | None:
@@ -44,7 +48,11 @@ def hosts(admin: Endpoint) -> dict[str, tuple[HostHealth, ...]] | None:
         found[status["name"]] = tuple(
             HostHealth(
                 region=host.get("locality", {}).get("region", ""),
-                healthy=not any(value is True for value in host.get("health_status", {}).values()),
+                # Degraded is healthy, only chosen last.
+                healthy=not any(
+                    value is True for key, value in host.get("health_status", {}).items() if key != _DEGRADED
+                ),
+                degraded=host.get("health_status", {}).get(_DEGRADED, False),
                 held_out=host.get("health_status", {}).get("eds_health_status") == "DRAINING",
             )
             for host in status.get("host_statuses", [])

@@ -12,6 +12,14 @@ Size = Literal["minimal", "full"]
 
 
 @dataclass(frozen=True, kw_only=True)
+class Vault:
+    """A partition's place for backups."""
+
+    region: str
+    folder: Path
+
+
+@dataclass(frozen=True, kw_only=True)
 class MemberSpec:
     stack_folder: Path
     region: str
@@ -21,6 +29,9 @@ class MemberSpec:
 
     folder: str | Path | None = None
     """An installed PostgreSQL's programs, instead of the wheel's."""
+
+    vault: Vault | None = None
+    """Where its log is archived; None: wherever it was said to be before."""
 
     @property
     def home(self) -> Path:

@@ -5,7 +5,7 @@ first copy, taken from the newest that any region has, so that a region added af
 of the moment and not of the origin.
 """
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -50,3 +50,31 @@ def _is_map(content: Any) -> bool:
         case {"version": int(), "partitions": dict(), "homes": dict()}:
             return True
     return False
+
+
+def point(stack: Path, regions: Iterable[str], partition: str, writer: str) -> bool:
+    """In these regions' copies, the partition is written there from now on. False where all of them say so already.
+
+    They end up with one and the same copy, newer than any of them: services ignore a map that goes back.
+    """
+    copies = {region: read(stack, region) for region in regions}
+    known = [copy for copy in copies.values() if copy is not None]
+    if not known:
+        return False
+    found = max(known, key=lambda copy: copy["version"])
+    if found["partitions"].get(partition) != {"writer": writer}:
+        found = {
+            **found,
+            "version": found["version"] + 1,
+            "partitions": {**found["partitions"], partition: {"writer": writer}},
+        }
+    changed = [region for region, copy in copies.items() if copy != found]
+    for region in changed:
+        paths.write_json(paths.partition_map(stack, region), found, durable=True)
+    return bool(changed)
+
+
+def read(stack: Path, region: str) -> dict[str, Any] | None:
+    """The region's own copy."""
+    copy = paths.read_json(paths.partition_map(stack, region))
+    return copy if _is_map(copy) else None

@@ -57,6 +57,19 @@ def service_folder(stack: Path, region: str) -> Path:
     return region_folder(stack, region) / "service"
 
 
+def keeper_folder(stack: Path, region: str) -> Path:
+    return region_folder(stack, region) / "keeper"
+
+
+def vault_folder(stack: Path, region: str, partition: str) -> Path:
+    """What a region keeps for a partition of another one: base backups and the log."""
+    return region_folder(stack, region) / "vault" / partition
+
+
+def restored_folder(stack: Path, partition: str) -> Path:
+    return stack / "restored" / partition
+
+
 def wan_folder(stack: Path) -> Path:
     return stack / "wan"
 

@@ -20,13 +20,14 @@ from pathlib import Path
 import psutil
 from psycopg import sql
 
-from components.local.servers import binaries, paths, process, progress, secrets
+from components.local.servers import archive, binaries, paths, process, progress, secrets
 from components.local.servers.addresses import Endpoint
 from components.local.servers.errors import ServerFault
 from components.local.servers.member import MemberSpec, slot_name
 from components.local.servers.postgres_files import (
     DATABASE,
     HOST_RULES,
+    KEEPER,
     MONITOR,
     OWNER,
     PASSWORD_FILE,
@@ -53,6 +54,7 @@ __all__ = [
     "Reconfigured",
     "create_origin",
     "create_replica",
+    "drop_departed_slots",
     "drop_slot",
     "ensure_slot",
     "ensure_started",
@@ -72,7 +74,7 @@ STALL_SECONDS = 60.0
 
 _DRAFT = "data.new"
 _LOG = "postgres.log"
-_TOOL = "tool.json"
+TOOL = "tool.json"
 _CREATED = "created.json"
 
 
@@ -132,7 +134,7 @@ def is_running(member: MemberSpec) -> bool:
 
 def stop(member: MemberSpec, *, timeout: float = 30.0) -> bool:
     """Stop without waiting for clients; SIGTERM would wait for every idle connection. Whether it ran."""
-    process.stop(member.home, signal.SIGKILL, record=_TOOL)
+    process.stop(member.home, signal.SIGKILL, record=TOOL)
     return process.stop(member.home, signal.SIGINT, timeout)
 
 
@@ -153,6 +155,7 @@ def reconfigure(member: MemberSpec) -> Reconfigured:
     changed = [
         paths.write_if_changed(member.home / HOST_RULES, host_rules()),
         paths.write_if_changed(member.home / SETTINGS, configuration(member)),
+        archive.prepare(member),
     ]
     if not any(changed) or not is_running(member):
         return Reconfigured(changed=any(changed), needs_restart=())
@@ -176,12 +179,17 @@ def set_synchronous(members: Sequence[MemberSpec], durability: str) -> None:
         raise ServerFault("durability quorum needs a second member, which the writer could wait for")
     for member in members:
         others = [other.member for other in members if other.member != member.member]
-        wanted = synchronous_standbys(others if durability == "quorum" else [])
-        with session(member.stack_folder, member.endpoint, OWNER) as connection:
-            if _value(connection, "select current_setting('synchronous_standby_names')") == wanted:
-                continue
-            connection.execute(sql.SQL("alter system set synchronous_standby_names = {}").format(sql.Literal(wanted)))
-            connection.execute("select pg_reload_conf()")
+        set_standbys(member, others if durability == "quorum" else [])
+
+
+def set_standbys(member: MemberSpec, others: list[str]) -> None:
+    """One of these others must have every commit of this member; none of them where there are none."""
+    wanted = synchronous_standbys(others)
+    with session(member.stack_folder, member.endpoint, OWNER) as connection:
+        if _value(connection, "select current_setting('synchronous_standby_names')") == wanted:
+            return
+        connection.execute(sql.SQL("alter system set synchronous_standby_names = {}").format(sql.Literal(wanted)))
+        connection.execute("select pg_reload_conf()")
 
 
 def ensure_slot(stack_folder: Path, writer: Endpoint, slot: str, *, afresh: bool = False) -> None:
@@ -204,6 +212,18 @@ def drop_slot(stack_folder: Path, writer: Endpoint, slot: str) -> None:
     """Give up a replica's slot, so that the writer stops keeping WAL for it."""
     with session(stack_folder, writer, REPLICATOR) as connection:
         _drop_slot(connection, slot)
+
+
+def drop_departed_slots(members: Sequence[MemberSpec], partition: str) -> None:
+    """Give up the slots of members that the partition no longer has. One in use is its member's own to drop."""
+    kept = [member.slot for member in members]
+    for member in members:
+        with session(member.stack_folder, member.endpoint, OWNER) as connection:
+            connection.execute(
+                "select pg_drop_replication_slot(slot_name) from pg_replication_slots where slot_type = 'physical' "
+                "and not active and starts_with(slot_name, %s) and slot_name <> all(%s)",
+                (slot_name(f"{partition}-"), kept),
+            )
 
 
 def _drop_slot(connection: Connection, slot: str) -> None:
@@ -238,10 +258,10 @@ def _initialise(member: MemberSpec, on_wait: OnWait) -> None:
             name=f"initdb for {member.member}",
             folder=member.home,
             stack_folder=member.stack_folder,
-            record=_TOOL,
+            record=TOOL,
             log=log,
             command=(
-                str(_programs(member) / "initdb"),
+                str(programs(member) / "initdb"),
                 f"--pgdata={draft}",
                 f"--username={OWNER}",
                 f"--pwfile={secrets.password_file(member.stack_folder, OWNER)}",
@@ -252,6 +272,9 @@ def _initialise(member: MemberSpec, on_wait: OnWait) -> None:
                 "--locale-provider=builtin",
                 "--builtin-locale=C.UTF-8",
                 "--data-checksums",
+                # A log that is archived is filled up to a whole segment every minute, and when a writer is stopped for
+                # a switchover, and sent so to every replica: with 1 MB nobody notices, 16 MB hold up what comes behind.
+                "--wal-segsize=1",
                 "--no-sync",  # a thousand single ones; one for all of them follows
             ),
         ),
@@ -261,7 +284,7 @@ def _initialise(member: MemberSpec, on_wait: OnWait) -> None:
     )
     if status_ != 0:
         shutil.rmtree(draft, ignore_errors=True)
-        raise ServerFault(f"PostgreSQL {member.member} could not be made: {_reason(log)} (log: {log})")
+        raise ServerFault(f"PostgreSQL {member.member} could not be made: {reason(log)} (log: {log})")
     _complete(member)
 
 
@@ -277,7 +300,7 @@ def _copy(member: MemberSpec, source: Endpoint, slot: str, on_wait: OnWait) -> N
         log.unlink(missing_ok=True)
         if _back_up(member, source, slot, what, log, on_wait) != 0:
             shutil.rmtree(draft, ignore_errors=True)
-            raise ServerFault(f"{what} failed: {_reason(log)} (log: {log})")
+            raise ServerFault(f"{what} failed: {reason(log)} (log: {log})")
     # Before the folder gets its name: without this file it would start as a second writer.
     (draft / "standby.signal").touch(mode=0o600)
     # The writer's own ALTER SYSTEM settings are the writer's. What all members share is set on each of them.
@@ -295,11 +318,11 @@ def _back_up(
             name=what,
             folder=member.home,
             stack_folder=member.stack_folder,
-            record=_TOOL,
+            record=TOOL,
             log=log,
             environment={"PGPASSFILE": str(member.home / PASSWORD_FILE), "PGSSLMODE": "disable"},
             command=(
-                str(_programs(member) / "pg_basebackup"),
+                str(programs(member) / "pg_basebackup"),
                 f"--pgdata={draft}",
                 f"--host={source.host}",
                 f"--port={source.port}",
@@ -335,7 +358,7 @@ def _await_slot(member: MemberSpec, source: Endpoint, slot: str, on_wait: OnWait
 
 def _clean_draft(member: MemberSpec) -> Path:
     """Where to make the data; what a run that was killed left there is gone, and so is what still wrote to it."""
-    process.stop(member.home, signal.SIGKILL, record=_TOOL)
+    process.stop(member.home, signal.SIGKILL, record=TOOL)
     paths.make_folder(member.home)
     draft = member.home / _DRAFT
     if draft.exists():
@@ -367,7 +390,7 @@ def _sync_tree(folder: Path) -> None:
         paths.sync_folder(Path(parent))
 
 
-def _clear_stale_lock(member: MemberSpec) -> None:
+def clear_stale_lock(member: MemberSpec) -> None:
     """Take away the lock file of a server that was killed, if its number is another process's by now, or a zombie's.
 
     PostgreSQL only asks whether a process of that number exists, and would refuse to start after a reboot. Whatever
@@ -385,7 +408,7 @@ def _clear_stale_lock(member: MemberSpec) -> None:
 
 
 def _configure_and_start(member: MemberSpec, on_wait: OnWait) -> Running:
-    _clear_stale_lock(member)
+    clear_stale_lock(member)
     reconfigure(member)
     server = process.start(
         ServerSpec(
@@ -395,7 +418,7 @@ def _configure_and_start(member: MemberSpec, on_wait: OnWait) -> Running:
             log=member.home / _LOG,
             endpoints=(member.endpoint,),
             command=(
-                str(_programs(member) / "postgres"),
+                str(programs(member) / "postgres"),
                 "-D",
                 str(member.data),
                 "-c",
@@ -404,7 +427,7 @@ def _configure_and_start(member: MemberSpec, on_wait: OnWait) -> Running:
         )
     )
     process.wait_ready(
-        lambda: _accepts(member, server),
+        lambda: accepts(member, server),
         timeout=START_SECONDS,
         what=f"PostgreSQL {member.member}",
         server=server,
@@ -413,7 +436,7 @@ def _configure_and_start(member: MemberSpec, on_wait: OnWait) -> Running:
     return server
 
 
-def _accepts(member: MemberSpec, server: Running) -> bool:
+def accepts(member: MemberSpec, server: Running) -> bool:
     """Whether it takes connections, by its own word: pg_ctl looks there too (pidfile.h, LOCK_FILE_LINE_PM_STATUS)."""
     try:
         lines = (member.data / "postmaster.pid").read_text().splitlines()
@@ -454,7 +477,7 @@ def _furnish(member: MemberSpec, schema: str) -> None:
         connection.execute("set local synchronous_commit = local")
         connection.execute(
             sql.SQL(
-                "revoke all on database {0} from public; grant connect on database {0} to service, monitor;"
+                "revoke all on database {0} from public; grant connect on database {0} to service, monitor, keeper;"
             ).format(sql.Identifier(DATABASE))
         )
         if schema.strip():
@@ -468,6 +491,7 @@ def _roles(member: MemberSpec, connection: Connection, known: set[str]) -> sql.C
         REPLICATOR: sql.SQL("login replication"),
         SERVICE: sql.SQL("login"),
         MONITOR: sql.SQL("login in role pg_monitor"),
+        KEEPER: sql.SQL("login"),
     }
     statements = []
     for role, words in attributes.items():
@@ -490,7 +514,7 @@ def _value(connection: Connection, query: str) -> object:
     return row[0] if row else None
 
 
-def _programs(member: MemberSpec) -> Path:
+def programs(member: MemberSpec) -> Path:
     return binaries.postgres(Path(member.folder) if member.folder else None)
 
 
@@ -503,7 +527,7 @@ def _size(folder: Path) -> int:
     return total
 
 
-def _reason(log: Path) -> str:
+def reason(log: Path) -> str:
     """The line that says why, out of those that say that: the server's own before the tool's, and the first of them."""
     lines = process.last_lines(log, count=40)
     for pattern in (r"\b(?:PANIC|FATAL):\s+(.*)", r"\bERROR:\s+(.*)", r"\berror:\s+(.*)"):

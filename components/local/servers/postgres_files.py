@@ -10,11 +10,12 @@ from components.local.servers.addresses import Endpoint
 from components.local.servers.member import MemberSpec, Size
 
 DATABASE = "orders"
-OWNER, REPLICATOR, SERVICE, MONITOR = "meridian", "replicator", "service", "monitor"
-ROLES = (OWNER, REPLICATOR, SERVICE, MONITOR)
+OWNER, REPLICATOR, SERVICE, MONITOR, KEEPER = "meridian", "replicator", "service", "monitor", "keeper"
+ROLES = (OWNER, REPLICATOR, SERVICE, MONITOR, KEEPER)
 
 SETTINGS, HOST_RULES = "postgresql.conf", "pg_hba.conf"
 UPSTREAM, PASSWORD_FILE = "upstream.conf", "upstream.pgpass"
+ARCHIVE, ARCHIVE_PROGRAM = "archive.conf", "archive.sh"
 
 # A standby refuses to start with less than its primary has of these (PostgreSQL, "Hot Standby", "Administrator's
 # Overview"), and any member may become writer, so they are the same everywhere and do not depend on the size.
@@ -40,6 +41,12 @@ REPLICATION = {
     "max_slot_wal_keep_size": "1GB",  # a replica that is gone for good must not fill the writer's disk
     "wal_keep_size": "128MB",  # for a rewind after a failover, which needs WAL from before the fork
     "max_wal_size": "512MB",
+}
+
+ARCHIVING = {
+    "archive_mode": "on",  # changing it later takes a restart
+    "archive_command": "'true'",  # throws away; a member with a vault has its own in archive.conf, which comes last
+    "archive_timeout": "60s",  # what a partition that is rarely written loses at most with all its members
 }
 
 SECURITY = {
@@ -80,6 +87,7 @@ def configuration(member: MemberSpec) -> str:
         "cluster_name": quoted(member.member),  # also its name towards the writer, in synchronous_standby_names
         **EQUAL,
         **REPLICATION,
+        **ARCHIVING,
         **SECURITY,
         **LOG,
         **MEMORY,
@@ -87,7 +95,8 @@ def configuration(member: MemberSpec) -> str:
     }
     head = f"# {member.member}, written by Meridian, which replaces it. Settings of your own: ALTER SYSTEM.\n"
     body = "".join(f"{name} = {value}\n" for name, value in settings.items())
-    return f"{head}{body}include_if_exists = {quoted(str(member.home / UPSTREAM))}\n"
+    more = "".join(f"include_if_exists = {quoted(str(member.home / name))}\n" for name in (UPSTREAM, ARCHIVE))
+    return f"{head}{body}{more}"
 
 
 def upstream(member: MemberSpec, source: Endpoint, slot: str) -> str:
@@ -120,6 +129,7 @@ def host_rules() -> str:
         (DATABASE, SERVICE),
         ("postgres", MONITOR),
         (DATABASE, MONITOR),
+        (DATABASE, KEEPER),
         ("postgres", REPLICATOR),  # makes its slots
         ("replication", REPLICATOR),
     ]

@@ -26,10 +26,15 @@ select pg_is_in_recovery(),
        case when pg_is_in_recovery()
             then coalesce(pg_last_wal_replay_lsn(), '0/0') - '0/0'::pg_lsn
             else (pg_current_wal_flush_lsn() - '0/0'::pg_lsn) end,
-       (select timeline_id from pg_control_checkpoint()),
+       case when pg_is_in_recovery()
+            then coalesce((select received_tli from pg_stat_wal_receiver),
+                          (select timeline_id from pg_control_checkpoint()))
+            -- the checkpoint of a promotion comes some time after it
+            else ('x' || substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8))::bit(32)::int end,
        (select status from pg_stat_wal_receiver),
        current_setting('synchronous_standby_names'),
-       (extract(epoch from now() - pg_last_xact_replay_timestamp()) * 1000)::float8
+       (extract(epoch from now() - pg_last_xact_replay_timestamp()) * 1000)::float8,
+       current_setting('default_transaction_read_only')::bool
 """
 
 # The writer's own measure of each replica's delay; null once the replica has caught up and nothing new came.
@@ -57,6 +62,9 @@ class MemberStatus:
 
     since_replay_ms: float | None = None
     """For a replica: the age of the last transaction that it replayed."""
+
+    held: bool = False
+    """Whether an operation keeps new writes from beginning here."""
 
 
 def statuses(
@@ -149,6 +157,7 @@ async def _ask(stack_folder: Path, endpoint: Endpoint, turn: Any) -> MemberStatu
         synchronous_standby_names=str(own[5]),
         replicas=replicas,
         since_replay_ms=own[6],
+        held=bool(own[7]),
     )
 
 

@@ -21,6 +21,11 @@ def link_name(source: str, target: str, *, users: bool) -> str:
     return f"users-{source}--{target}" if users else f"{source}--{target}"
 
 
+def keeper_link_name(source: str, target: str) -> str:
+    """The way that two regions' keepers speak over: a part of the path between the regions, and cut with it."""
+    return f"{link_name(source, target, users=False)}.keeper"
+
+
 def ensure_wan(stack_folder: Path, *, on_wait: OnWait = progress.report) -> Running:
     folder = paths.wan_folder(stack_folder)
     for name in ("links", "cuts"):
@@ -97,18 +102,23 @@ def has_link(stack_folder: Path, name: str) -> bool:
 def remove_link(stack_folder: Path, name: str) -> None:
     """Take the link away, with the connections that lead through it."""
     (paths.wan_folder(stack_folder) / "links" / f"{name}.json").unlink(missing_ok=True)
-    _settle(stack_folder, name, lambda applied: applied is None)
+    _settle(stack_folder, (name,), lambda applied: applied is None)
+
+
+def cut_file(stack_folder: Path, name: str) -> Path:
+    """The file that makes a black hole of a link while it is there."""
+    return paths.wan_folder(stack_folder) / "cuts" / f"{name}.json"
 
 
 def cut(stack_folder: Path, name: str) -> None:
     """Make a black hole of the link until it is restored: of connections that are open, and of those that come."""
-    paths.write_json(paths.wan_folder(stack_folder) / "cuts" / f"{name}.json", {})
-    _settle(stack_folder, name, lambda applied: applied is None or applied["cut"])
+    paths.write_json(cut_file(stack_folder, name), {})
+    _settle(stack_folder, (name, f"{name}.keeper"), lambda applied: applied is None or applied["cut"])
 
 
 def restore(stack_folder: Path, name: str) -> None:
-    (paths.wan_folder(stack_folder) / "cuts" / f"{name}.json").unlink(missing_ok=True)
-    _settle(stack_folder, name, lambda applied: applied is None or not applied["cut"])
+    cut_file(stack_folder, name).unlink(missing_ok=True)
+    _settle(stack_folder, (name, f"{name}.keeper"), lambda applied: applied is None or not applied["cut"])
 
 
 def cuts(stack_folder: Path) -> list[str]:
@@ -116,15 +126,15 @@ def cuts(stack_folder: Path) -> list[str]:
     return sorted(path.stem for path in (paths.wan_folder(stack_folder) / "cuts").glob("[!.]*.json"))
 
 
-def _settle(stack_folder: Path, name: str, done: Any) -> None:
+def _settle(stack_folder: Path, names: tuple[str, ...], done: Any) -> None:
     """Wait for the proxy to take a change over, if it runs; when it starts it will."""
     folder = paths.wan_folder(stack_folder)
     server = process.running(folder)
     if server is not None:
         process.wait_ready(
-            lambda: done((_applied(folder, server) or {}).get(name)),
+            lambda: all(map(done, map((_applied(folder, server) or {}).get, names))),
             timeout=START_SECONDS,
-            what=f"the link {name}",
+            what=f"the link {names[0]}",
             server=server,
         )
 

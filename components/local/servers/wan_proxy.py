@@ -3,8 +3,8 @@
     python -m components.local.servers.wan_proxy FOLDER
 
 One process serves all links of a stack. What there is to do lies in `FOLDER/links/*.json`; a file of the same name in
-`FOLDER/cuts` turns a link into a black hole. Both folders are watched, so nothing ever needs a restart. What has been
-taken over is in `FOLDER/applied.json`.
+`FOLDER/cuts` turns a link, and what is named as a part of it, into a black hole. Both folders are watched, so nothing
+ever needs a restart. What has been taken over is in `FOLDER/applied.json`.
 
 A cut loses the bytes that are under way and swallows all that follow, without a word to either side. A stream that
 lost bytes cannot go on, so it is reset when the link is restored, as a connection would be that outlived a long outage.
@@ -333,7 +333,7 @@ class Proxy:
                 if link is not None:
                     link.close()
                 link = self.links[name] = Link(self.loop, listen)
-                link.is_cut = name in self.cuts.content
+                link.is_cut = self.is_cut(name)
                 link.target = target
                 link.delay = float(plan["one_way_ms"]) / 1000
                 await link.open()
@@ -341,9 +341,13 @@ class Proxy:
                 link.target = target
                 link.reset()
             link.delay = float(plan["one_way_ms"]) / 1000
-            if link.is_cut != (name in self.cuts.content):
+            if link.is_cut != self.is_cut(name):
                 link.restore() if link.is_cut else link.cut()
         self.report()
+
+    def is_cut(self, name: str) -> bool:
+        """`a--b.keeper` is a part of the path `a--b`, and cut with it."""
+        return name in self.cuts.content or name.partition(".")[0] in self.cuts.content
 
     def report(self) -> None:
         applied = {

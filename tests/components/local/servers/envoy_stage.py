@@ -262,10 +262,12 @@ class _Server(ABC):
 
 @dataclass
 class Service(_Server):
-    """Answers with what it was asked. `status` is its answer, `ready` its readiness; `hang` answers nothing."""
+    """Answers with what it was asked. `status` is its answer, `ready` its readiness, `degraded` whether it would rather
+    not; `hang` answers nothing."""
 
     status: int = 200
     ready: bool = True
+    degraded: bool = False
     hang: bool = False
     requests: list[dict[str, Any]] = field(default_factory=list)
     refused: int = 0  # checks that were told it is not ready
@@ -287,6 +289,7 @@ class Service(_Server):
                     await asyncio.sleep(60)
             writer.write(
                 f"HTTP/1.1 {status} Status\r\nserver: stand-in\r\nx-served-region: {self.name}\r\n"
+                f"{'x-envoy-degraded: true' if self.degraded and path == '/healthz/ready' else 'x-well: true'}\r\n"
                 f"content-length: {0 if method == 'HEAD' else len(body)}\r\n\r\n".encode()
             )
             writer.write(b"" if method == "HEAD" else body)

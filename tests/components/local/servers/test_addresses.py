@@ -16,7 +16,7 @@ from components.local.servers.errors import ServerFault
 slots = st.integers(0, SLOTS - 1)
 partition_slots = st.integers(0, PARTITION_SLOTS - 1)
 blocks = st.sampled_from(ADDRESS_BLOCKS + PORT_BLOCKS)
-REGIONAL = ("gateway_http", "gateway_peer", "gateway_egress", "gateway_admin", "valkey", "service")
+REGIONAL = ("gateway_http", "gateway_peer", "gateway_egress", "gateway_admin", "valkey", "service", "keeper")
 
 
 @pytest.fixture(autouse=True)
@@ -33,7 +33,7 @@ def questions(draw: st.DrawFn) -> tuple[str, tuple[int, ...]]:
     if kind == "partition":
         return draw(st.sampled_from(("gateway_database", "postgres"))), (draw(slots), draw(partition_slots))
     if kind == "pair":
-        return draw(st.sampled_from(("link", "user_link"))), (draw(slots), draw(slots))
+        return draw(st.sampled_from(("link", "user_link", "keeper_link"))), (draw(slots), draw(slots))
     return draw(st.sampled_from(("entry", "entry_admin"))), ()
 
 
@@ -75,6 +75,8 @@ def test_the_documented_addresses() -> None:
     assert str(scheme.gateway_database(1, 0)) == "127.20.2.1:6400"
     assert str(scheme.link(0, 2)) == "127.20.128.3:8443"
     assert str(scheme.user_link(1, 0)) == "127.20.65.1:8080"
+    assert str(scheme.keeper(2)) == "127.20.3.90:7600"
+    assert str(scheme.keeper_link(0, 2)) == "127.20.128.3:7600"
     assert str(scheme.entry()) == "127.20.0.1:8080"
 
 

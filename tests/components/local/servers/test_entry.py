@@ -143,6 +143,12 @@ def test_a_view(seen: dict[str, bool], state: str) -> None:
     assert entry.view_of("us-east", found).seen_by == seen
 
 
+def test_a_degraded_region_is_seen_as_such_and_takes_users_last() -> None:
+    found = {"users-us-east": (HostHealth(region="us-east", healthy=True, held_out=False, degraded=True),)}
+    assert entry.view_of("us-east", found).state == "degraded"
+    assert entry.view_of("us-east", found).takes_users
+
+
 def test_a_held_out_region_is_seen_as_such() -> None:
     found = {"users-us-east": (HostHealth(region="us-east", healthy=True, held_out=True),)}
     assert entry.view_of("us-east", found).state == "held out"

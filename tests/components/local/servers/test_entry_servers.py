@@ -35,7 +35,7 @@ def as_at_the_start(stage: Stage) -> None:
         link.cut = False
     for region in SLOTS:
         service = stage.service(region)
-        service.status, service.ready, service.hang = 200, True, False
+        service.status, service.ready, service.degraded, service.hang = 200, True, False, False
         service.requests.clear()
         stage.gateway(region)
     stage.entry(*SLOTS)
@@ -168,6 +168,20 @@ class TestFailover:
         while time.monotonic() - began < 1.5:
             assert stage.state("us-east") == "healthy"
             time.sleep(0.02)
+
+    def test_a_degraded_region_is_used_last(self, stage: Stage) -> None:
+        """Envoy takes it from the health check's answer, through the region's own gateway."""
+        stage.services["us-east"].degraded = True
+        eventually(lambda: stage.state("us-east") == "degraded")
+        for _ in range(10):
+            assert ask(stage, "us-east").json()["region"] != "us-east"
+        for region in SLOTS:
+            stage.services[region].degraded = True
+        eventually(lambda: all(stage.state(region) == "degraded" for region in SLOTS))
+        assert ask(stage, "us-east").status_code == 200
+        stage.services[HOME].ready = stage.services["ap-northeast"].ready = False
+        eventually(lambda: stage.state(HOME) == stage.state("ap-northeast") == "unhealthy")
+        assert ask(stage, "us-east").json()["region"] == "us-east"
 
     def test_writes_refused_everywhere_take_no_region_from_readers(self, stage: Stage) -> None:
         """The writer is gone: every region answers 503 to writes, and goes on reading."""

@@ -177,7 +177,7 @@ def test_roles_have_what_they_need_and_no_more(pair: Pair) -> None:
         ask(origin, "select 1", "service", "postgres")
     with pytest.raises(ServerFault, match="read-only transaction"):
         ask(replica, "insert into t values (-1)", "service")
-    stored = "select bool_and(rolpassword like 'SCRAM-SHA-256$%') and count(*) = 4 from pg_authid where rolcanlogin"
+    stored = "select bool_and(rolpassword like 'SCRAM-SHA-256$%') and count(*) = 5 from pg_authid where rolcanlogin"
     assert ask(origin, stored) is True
 
 

@@ -1,0 +1,1 @@
+"""Drills: a fault on a running stack, under load, measured and held against what the stack promises."""

@@ -1,0 +1,64 @@
+"""What is in the databases in the end: asked of every member, by SQL, past the service."""
+
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from components.local.servers.member import MemberSpec
+from components.local.servers.postgres_files import DATABASE, OWNER
+from components.local.servers.postgres_session import Connection, session
+
+STATEMENT_MS = 60_000
+
+# Rows and a sum that depends on every value of every row, and on no order of them.
+SUM = "select count(*), coalesce(sum(hashtextextended(t::text, 0)), 0)::text from {table} t"
+
+# What is of each server's own: the lease is unlogged, and so neither copied nor meant to be.
+TABLES = """
+select format('%I.%I', n.nspname, c.relname) from pg_class c join pg_namespace n on n.oid = c.relnamespace
+where c.relkind = 'r' and c.relpersistence = 'p' and n.nspname not in ('pg_catalog', 'information_schema') order by 1
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Audit:
+    """`missing` and `doubled` are orders that users were told of, by the region of the member that was asked."""
+
+    missing: Mapping[str, tuple[str, ...]]
+    doubled: tuple[str, ...]  # items that are there twice, though each was ordered once
+    tables: Mapping[str, Mapping[str, tuple[int, str]]]  # by region, rows and sum of each table
+
+    @property
+    def alike(self) -> bool:
+        sums = list(self.tables.values())
+        return all(each == sums[0] for each in sums)
+
+
+def audit(members: Mapping[str, MemberSpec], acknowledged: Collection[str], load: str) -> Audit:
+    """`load` is what the items of this drill's orders begin with."""
+    missing: dict[str, tuple[str, ...]] = {}
+    tables: dict[str, dict[str, tuple[int, str]]] = {}
+    doubled: set[str] = set()
+    for region, member in members.items():
+        with session(member.stack_folder, member.endpoint, OWNER, DATABASE, statement_ms=STATEMENT_MS) as connection:
+            missing[region] = lacking(connection, acknowledged)
+            rows = connection.execute(
+                "select item from public.orders where item like %s group by item having count(*) > 1", (f"{load}-%",)
+            ).fetchall()
+            doubled |= {str(row[0]) for row in rows}
+            tables[region] = sums(connection)
+    return Audit(missing=missing, doubled=tuple(sorted(doubled)), tables=tables)
+
+
+def lacking(connection: Connection, acknowledged: Collection[str]) -> tuple[str, ...]:
+    wanted = list(acknowledged)
+    rows = connection.execute("select id::text from public.orders where id = any(%s::uuid[])", (wanted,)).fetchall()
+    return tuple(sorted(set(wanted) - {str(row[0]) for row in rows}))
+
+
+def sums(connection: Connection) -> dict[str, tuple[int, str]]:
+    found: dict[str, tuple[int, str]] = {}
+    for (table,) in connection.execute(TABLES).fetchall():
+        row: Any = connection.execute(SUM.format(table=table).encode()).fetchone()
+        found[str(table)] = (int(row[0]), str(row[1]))
+    return found

@@ -1,0 +1,67 @@
+"""Regions by what they are as a drill begins, because a scenario knows no stack."""
+
+from dataclasses import dataclass
+
+from operations.drill.scenario import Scenario
+from operations.errors import Refused
+from operations.failover.driver import Observation
+from topology.nearest import nearest
+
+
+@dataclass(frozen=True, kw_only=True)
+class Cast:
+    """Who plays what: `next` is the region that would write after the writer, `other` the one after that."""
+
+    regions: tuple[str, ...]  # planned, in the plan's order
+    members: tuple[str, ...]  # those that have a member of the partition
+    used: tuple[str, ...]
+    writer: str
+
+    @classmethod
+    def of(cls, regions: tuple[str, ...], used: tuple[str, ...], now: Observation) -> "Cast":
+        if now.writer is None:
+            raise Refused("nobody writes now, so there is nothing to drill. `status` shows the members.")
+        members = tuple(region for region in regions if region in now.members)
+        return cls(regions=regions, members=members, used=used, writer=now.writer)
+
+    @property
+    def others(self) -> tuple[str, ...]:
+        return tuple(region for region in self.used if region != self.writer)
+
+    def find(self, place: str) -> tuple[str, ...]:
+        if place == "every":
+            return self.used
+        if place == "writer":
+            return (self.writer,)
+        if place in ("next", "other"):
+            index = ("next", "other").index(place)
+            return self.others[index : index + 1]
+        if place in self.regions:
+            return (place,)
+        raise Refused(
+            f"where: {place!r} is no region of this stack. {nearest(place, self.regions)} Allowed: "
+            f"{', '.join(self.regions)}, writer, next, other, every."
+        )
+
+    def one(self, place: str) -> str:
+        found = self.find(place)
+        if len(found) != 1:
+            raise Refused(f"where: {place!r} means {len(found)} regions here, and has to mean one.")
+        return found[0]
+
+
+def unfit(scenario: Scenario, cast: Cast, *, target: str, phase: int, keepers: bool) -> str | None:
+    """Why a scenario means nothing on this stack."""
+    if target not in scenario.targets:
+        return f"it is for {', '.join(scenario.targets)}, and the stack is on {target}"
+    if phase not in scenario.phases:
+        return f"it is for phase {', '.join(map(str, scenario.phases))}, and the stack is at {phase}"
+    if scenario.keepers and not keepers:
+        return "it needs a lease, which three planned regions have from phase 3 on"
+    if scenario.answer.command in ("failover", "switchover") and len(cast.members) < 2:
+        return "the partition has one member"
+    for action in scenario.actions:
+        for place in filter(None, (action.where, action.to)):
+            if place != "every" and not cast.find(place):
+                return f"there is no region that is `{place}`"
+    return None

@@ -1,0 +1,97 @@
+"""What a drill found: figures, and what was expected of them."""
+
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass, field
+from typing import Any, Literal, TypeAlias
+
+from operations.drill.measures import Reign, Seen
+
+Verdict: TypeAlias = Literal["passed", "failed", "skipped"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """Something that happened, for the timeline."""
+
+    at: float
+    text: str
+    kind: Literal["fault", "noticed", "step", "repair", "good"] = "step"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Move:
+    """One operation that moved the writer, as users saw it and next to what it could not do without."""
+
+    kind: str
+    source: str
+    target: str
+    seconds: float  # the operation itself
+    pause: float | None  # planned: the longest time without an acknowledged write; else from the fault to the first one
+    floor: Mapping[str, float]
+    steps: Mapping[str, float]
+    announced_seconds: float | None = None  # what a failover said it may lose
+    announced_bytes: int | None = None
+    fenced_at: float | None = None
+    fenced: str | None = None
+    resumed: int = 0  # how often it was killed and carried on with
+
+    @property
+    def floor_seconds(self) -> float:
+        return sum(self.floor.values())
+
+    @property
+    def ratio(self) -> float | None:
+        if self.pause is None or not self.floor_seconds:
+            return None
+        return round(self.pause / self.floor_seconds, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """One thing that was expected."""
+
+    name: str
+    wanted: str
+    found: str
+    met: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    scenario: str
+    title: str
+    stack: str
+    phase: int
+    durability: str
+    began: float
+    round: int
+    writer: str
+    rate: float
+    marks: tuple[Mark, ...] = ()
+    detection: float | None = None  # from the fault to the alarm
+    moves: tuple[Move, ...] = ()
+    reads: Mapping[str, Seen] = field(default_factory=dict)  # by user region, and "all"
+    writes: Mapping[str, Seen] = field(default_factory=dict)
+    acknowledged: int = 0
+    lost: int = 0  # acknowledged, and on no member that the writer knows of
+    kept: int = 0  # of those, saved and listed by `reconcile`
+    lost_seconds: float | None = None  # how old the oldest of them was when the old writer was silent
+    doubled: int = 0
+    overlap: float = 0.0  # seconds in which two servers were out of recovery, by their logs
+    reigns: tuple[Reign, ...] = ()
+    alike: bool = True
+    redundancy: float | None = None  # from the fault until every member followed again
+    restored: float | None = None  # from a mistake until the first write after the restore
+    rejoined: str | None = None
+    checks: tuple[Check, ...] = ()
+    faults: tuple[str, ...] = ()  # what went wrong in the drill itself
+
+    @property
+    def verdict(self) -> Verdict:
+        return "passed" if not self.faults and all(check.met for check in self.checks) else "failed"
+
+    def as_json(self) -> dict[str, Any]:
+        moves = [
+            {**asdict(move), "floor_seconds": round(move.floor_seconds, 3), "ratio": move.ratio} for move in self.moves
+        ]
+        return {"verdict": self.verdict, **asdict(self), "moves": moves}

@@ -1,0 +1,434 @@
+"""One drill from its beginning to its end: users come, something breaks, somebody answers, it is repaired, measured.
+
+Nothing here knows how a writer is moved: the commands do it, as they would without a drill.
+"""
+
+import random
+import time
+from collections.abc import Mapping
+from contextlib import suppress
+from dataclasses import dataclass, field, replace
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+from components.local.servers.errors import ServerFault
+from operations.drill import audit, measures, servers
+from operations.drill.commands import Operator, Watcher
+from operations.drill.faults import TABLE, Faults
+from operations.drill.ledger import Users
+from operations.drill.measures import Window
+from operations.drill.places import Cast
+from operations.drill.result import Mark, Move, Result
+from operations.drill.scenario import Action, Scenario
+from operations.drivers.local_failover import LocalDriver
+from operations.errors import Fault
+from operations.failover import journal
+from operations.failover.driver import Observation
+from operations.failover.journal import Journal
+from operations.failover.protocol import TEXT
+from operations.reconciliation import tails
+from topology.summary import Summary
+
+WARM_SECONDS = 3.0
+NOTICE_SECONDS = 30.0
+RECOVER_SECONDS = 60.0
+REDUNDANT_SECONDS = 120.0
+CLOSE_BYTES = 2**18  # under load a replica is never at 0 for long; after it, it has to be
+LOST_TELL = "is lost"
+
+
+@dataclass
+class Drill:
+    scenario: Scenario
+    stack: str
+    stack_folder: Path
+    outputs: Mapping[str, Any]
+    running: Summary
+    driver: LocalDriver
+    partition: str
+    folder: Path  # where this drill's ledger and report go
+    automatic: bool = False  # whether the watcher acts by itself
+    rate: float = 200.0
+    reads: float = 0.5
+    retries: int = 1
+    round: int = 1
+    chance: random.Random = field(default_factory=random.Random)
+
+    def __post_init__(self) -> None:
+        self.operator = Operator(self.stack, self.stack_folder)
+        self.marks: list[Mark] = []
+        self.problems: list[str] = []
+        self.journals: list[tuple[Journal, int]] = []
+        self.fault_at: float | None = None
+        self.alarm_at: float | None = None
+        self.restored_after: float | None = None
+
+    def run(self) -> Result:
+        now = self.await_redundancy("before the drill")
+        used = tuple(region.name for region in self.running.regions if region.in_use)
+        self.cast = Cast.of(tuple(region.name for region in self.running.regions), used, now)
+        self.faults = self._faults()
+        self.began = time.time()
+        for action in self.scenario.actions:
+            self.faults.prepare(action)
+        self.users = Users(
+            str(self.outputs["entry"]),
+            self.folder / "ledger.jsonl",
+            self.cast.regions,
+            rate=self.rate,
+            reads=self.reads,
+            retries=self.retries,
+        )
+        watcher = None
+        redundant: float | None = None
+        try:
+            self.users.await_record(lambda record: record["kind"] == "write", 15.0, "the first order")
+            time.sleep(WARM_SECONDS)
+            if self.scenario.answer.by == "watcher":
+                watcher = Watcher(self.operator, self.stand, self.partition, once=not self.automatic or self._is_killed)
+                watcher.await_line("watching", 20.0)
+                time.sleep(1.0)
+            self._break()
+            self._answer(watcher)
+            self._go_on()
+            self.outage_end = time.time()
+            redundant = self._repair()
+        except (Fault, ServerFault) as fault:
+            self.problems.append(str(fault))
+            self.outage_end = time.time()
+            with suppress(Fault, ServerFault):
+                redundant = self._repair()
+        finally:
+            if watcher is not None:
+                watcher.end()
+            with suppress(ServerFault):
+                self.faults.heal()
+            records = self.users.end()
+        return self._measured(records, redundant)
+
+    # --- what happens ------------------------------------------------------------------------------------------------
+
+    @property
+    def stand(self) -> str:
+        """Where the watcher and the operator are: beside the member that would take over."""
+        return self.cast.others[0]
+
+    @property
+    def _is_killed(self) -> bool:
+        return self.scenario.answer.killed != ""
+
+    def _faults(self) -> Faults:
+        ground = self.driver.ground
+        return Faults(
+            stack_folder=self.stack_folder,
+            addresses=ground.addresses,
+            slots=ground.slots,
+            members=ground.members,
+            cast=self.cast,
+        )
+
+    def _mark(self, text: str, kind: Any = "step", at: float | None = None) -> None:
+        self.marks.append(Mark(at=time.time() if at is None else at, text=text, kind=kind))
+
+    def _break(self) -> None:
+        begin = time.monotonic()
+        lasting: list[float] = []
+        for action in sorted(self.scenario.actions, key=lambda each: each.at):
+            time.sleep(max(0.0, begin + action.at - time.monotonic()))
+            at = time.time()
+            self.fault_at = self.fault_at or at
+            self._mark(words(action, self.cast), "fault", at)
+            self.faults.begin(action)
+            if action.seconds:
+                lasting.append(begin + action.at + action.seconds)
+        if lasting:
+            time.sleep(max(0.0, max(lasting) - time.monotonic()))
+            self.faults.heal()
+            self._mark("it is over", "repair")
+
+    def _answer(self, watcher: Watcher | None) -> None:
+        answer = self.scenario.answer
+        if answer.by == "nobody":
+            return
+        if watcher is not None:
+            self.alarm_at = watcher.await_line(LOST_TELL, NOTICE_SECONDS, after=self.fault_at or 0.0)
+            self._mark("the watcher gives the alarm", "noticed", self.alarm_at)
+        if answer.command == "restore":
+            self._restore()
+            return
+        if watcher is not None and self.automatic and not self._is_killed:
+            found = self._await_automatic(watcher)
+        else:
+            found = self._move(answer.command, *answer.words, "--from", self.stand, killed=self._is_killed)
+        if not found.state.promotes:
+            return
+        self.users.await_record(
+            lambda record: record.get("written") == found.state.target and record["ended"] > found.since,
+            RECOVER_SECONDS,
+            f"the first write by {found.state.target}",
+        )
+
+    def _restore(self) -> None:
+        """As it was just before the mistake, beside the member; then only what is missing is brought back."""
+        if self.faults.copied_after is not None:
+            self._mark(f"no member has {TABLE} any more ({self.faults.copied_after:.2f} s)", "fault")
+        to = datetime.fromtimestamp(self.faults.dropped_at or time.time(), UTC).isoformat()
+        words = ("--partition", self.partition)
+        self.operator.run("restore", *words, "--to", to, "--yes")
+        self._mark(f"restored beside the member, as of {to}")
+        self.operator.run("restore", *words, "--copy", TABLE, "--yes")
+        copied = time.time()
+        self._mark(f"{TABLE} is back", "good", copied)
+        found = self.users.await_record(
+            lambda record: "written" in record and record["ended"] > copied, RECOVER_SECONDS, "the first write after it"
+        )
+        self.restored_after = found["ended"] - (self.fault_at or copied)
+        self.operator.run("restore", *words, "--drop", "--yes")
+
+    def _await_automatic(self, watcher: Watcher) -> Journal:
+        deadline = time.monotonic() + RECOVER_SECONDS
+        while True:
+            found = journal.last(self.stack_folder, self.partition)
+            if found is not None and found.since >= (self.fault_at or 0.0) and found.outcome == "done":
+                self._note(found, 0)
+                return found
+            if (refused := watcher.said("not moved", after=self.alarm_at or 0.0)) or time.monotonic() > deadline:
+                line = next((line for at, line in watcher.lines if at == refused), "it took too long")
+                raise Fault(f"the watcher did not move the writer: {line}")
+            time.sleep(0.02)
+
+    def _move(self, command: str, *more: str, killed: bool = False) -> Journal:
+        given = (command, "--partition", self.partition, "--yes", *more)
+        begun = time.time()
+        times = self.operator.run_killed(self.chance, *given) if killed else 0
+        if not killed:
+            self.operator.run(*given)
+        found = journal.last(self.stack_folder, self.partition)
+        if found is None or found.since < begun or found.outcome != "done":
+            raise Fault(f"`meridian {command}` left no record of having moved the writer")
+        self._note(found, times)
+        return found
+
+    def _note(self, found: Journal, killed: int) -> None:
+        self.journals.append((found, killed))
+        for event in found.durations():
+            self._mark(_done(str(event["step"])), "step", event["at"])
+
+    def _go_on(self) -> None:
+        """Some more seconds of users, so that what comes late is seen too."""
+        time.sleep(self.scenario.seconds)
+
+    def _repair(self) -> float | None:
+        self._mark("repair begins", "repair")
+        self.faults.heal()
+        repair = self.scenario.repair
+        if repair.up:
+            self.operator.run("up", "--yes")
+        if repair.rejoin and self._writes() != self.cast.writer:
+            self._move("failback", "--to", self.cast.writer, "--rejoin-only")
+        if repair.failback and self._writes() != self.cast.writer:
+            planned = self.scenario.answer.command == "switchover"
+            self._move(
+                "switchover" if planned else "failback", "--to", self.cast.writer, killed=planned and self._is_killed
+            )
+        self.await_redundancy("after the repair", close=CLOSE_BYTES)
+        at = time.time()
+        self._mark("every member follows again", "good", at)
+        return at
+
+    def _writes(self) -> str | None:
+        return self.driver.observe().writer
+
+    def await_redundancy(self, when: str, *, close: int = CLOSE_BYTES) -> Observation:
+        deadline = time.monotonic() + REDUNDANT_SECONDS
+        while True:
+            now = self.driver.observe()
+            if redundant(now, close):
+                return now
+            if time.monotonic() > deadline:
+                raise Fault(f"{when} not every member follows the writer: {_standing(now)}")
+            time.sleep(0.1)
+
+    # --- what was seen -----------------------------------------------------------------------------------------------
+
+    def _measured(self, records: list[dict[str, Any]], back: float | None) -> Result:
+        end = time.time()
+        acked = measures.acknowledged(records)
+        begin = self.fault_at or (self.journals[0][0].since if self.journals else self.began)
+        window = Window(begin=begin, end=self.outage_end)
+        result = Result(
+            scenario=self.scenario.name,
+            title=self.scenario.title,
+            stack=self.stack,
+            phase=int(self.running.phase),
+            durability=next(each.durability for each in self.running.partitions if each.name == self.partition),
+            began=self.began,
+            round=self.round,
+            writer=self.cast.writer,
+            rate=self.rate,
+            detection=None if self.alarm_at is None else round(self.alarm_at - begin, 3),
+            reads={"all": measures.seen(records, "read", window), **self._by_region(records, "read", window)},
+            writes={"all": measures.seen(records, "write", window), **self._by_region(records, "write", window)},
+            acknowledged=len(acked),
+            redundancy=None if back is None else round(back - begin, 3),
+            restored=None if self.restored_after is None else round(self.restored_after, 3),
+        )
+        try:
+            now = self.await_redundancy("in the end", close=0)
+            found = audit.audit(self.faults.members, list(acked), _load_name(records))
+        except (Fault, ServerFault) as fault:
+            self.problems.append(str(fault))
+            return replace(result, faults=tuple(self.problems), marks=self._sorted_marks(), alike=False)
+        logs = servers.read(
+            {name: spec.home / "postgres.log" for name, spec in self.faults.members.items()}, self.began
+        )
+        spans = servers.spans(logs, self.cast.writer, (window.begin, end), self.faults.killed)
+        moves = tuple(self._moved(one, killed, acked, records, logs) for one, killed in self.journals)
+        lost = found.missing[now.writer or self.cast.writer]
+        # Where an order is lost nobody can answer for it: that is counted once, as a loss.
+        known = [record for record in records if record["kind"] != "read" or record["id"] not in lost]
+        return replace(
+            result,
+            reads={"all": measures.seen(known, "read", window), **self._by_region(known, "read", window)},
+            moves=moves,
+            lost=len(lost),
+            kept=len(self._kept() & set(lost)),
+            lost_seconds=self._lost_seconds(lost, acked, moves),
+            doubled=len(found.doubled),
+            overlap=servers.overlap(spans),
+            reigns=tuple(measures.reigns(acked.values())),
+            alike=found.alike,
+            rejoined=self._rejoined(),
+            marks=self._sorted_marks(),
+            faults=tuple(self.problems),
+        )
+
+    def _by_region(self, records: list[dict[str, Any]], kind: str, window: Window) -> dict[str, measures.Seen]:
+        return {region: measures.seen(records, kind, window, region) for region in self.cast.regions}
+
+    def _sorted_marks(self) -> tuple[Mark, ...]:
+        return tuple(sorted(self.marks, key=lambda mark: mark.at))
+
+    def _moved(
+        self,
+        found: Journal,
+        killed: int,
+        acked: Mapping[str, Any],
+        records: list[dict[str, Any]],
+        logs: list[servers.Event],
+    ) -> Move:
+        state, events = found.state, found.events
+        steps = measures.durations(events)
+        first = measures.first_by(acked.values(), state.target, measures.begun(events, "promote") or found.since)
+        ordinary = measures.ordinary_write(acked.values(), state.target, (first or found.since) + 0.5)
+        promoted = servers.between(logs, state.target, servers.PROMOTED, servers.OPEN, found.since)
+        promotion = steps.get("promote", 0.0) if promoted is None else promoted
+        if state.planned:
+            stopped = servers.between(logs, state.writer, servers.CLOSED[0], "is shut down", found.since)
+            floor = {
+                "stop": steps.get("stop_writer", 0.0) if stopped is None else stopped,
+                "replay": steps.get("catch_up", 0.0),
+                "promotion": promotion,
+                "first commit": ordinary,
+            }
+            pause = self._pause(records, events, first)
+        else:
+            fault = self.fault_at or found.since
+            floor = {
+                "detection": (self.alarm_at or fault) - fault,
+                "lease expiry": steps.get("fence", 0.0) + steps.get("await_fenced", 0.0),
+                "promotion": promotion,
+                "first commit": ordinary,
+            }
+            pause = None if first is None else first - fault
+        return Move(
+            kind=state.kind,
+            source=state.writer,
+            target=state.target,
+            seconds=round(events[-1]["at"] - found.since, 3),
+            pause=None if pause is None else round(pause, 3),
+            floor={name: round(seconds, 4) for name, seconds in floor.items()},
+            steps={name: round(seconds, 4) for name, seconds in steps.items()},
+            announced_seconds=state.loss.seconds if state.kind == "failover" else None,
+            announced_bytes=state.loss.bytes if state.kind == "failover" else None,
+            fenced_at=state.fenced_at,
+            fenced=state.fenced.how if state.fenced else None,
+            resumed=killed,
+        )
+
+    @staticmethod
+    def _pause(records: list[dict[str, Any]], events: list[dict[str, Any]], first: float | None) -> float | None:
+        """The longest time without an acknowledged write around the move."""
+        held = measures.begun(events, "hold_writes")
+        if held is None or first is None:
+            return None
+        window = Window(begin=held - 1.0, end=first + 1.0)
+        return measures.seen(records, "write", window).longest_gap
+
+    def _lost_seconds(self, lost: tuple[str, ...], acked: Mapping[str, Any], moves: tuple[Move, ...]) -> float | None:
+        if not lost:
+            return None
+        silent = next((move.fenced_at for move in moves if move.kind == "failover" and move.fenced_at), None)
+        silent = silent or self.faults.dropped_at
+        oldest = min(measures.instant(acked[order]["at"]) for order in lost)
+        return None if silent is None else round(silent - oldest, 3)
+
+    def _kept(self) -> set[str]:
+        """The orders that were saved before the old writer's data were rewound, and that `reconcile` lists."""
+        saved = [tail for tail in tails(self.stack_folder) if tail.saved_at >= self.began]
+        return {order.id for tail in saved for order in tail.orders}
+
+    def _rejoined(self) -> str | None:
+        """How the old writer came back: the last word of the last rejoin."""
+        for found, _ in reversed(self.journals):
+            for event in reversed(list(found.durations())):
+                if event["step"].startswith("rejoin ") and found.state.away == event["step"].split()[1]:
+                    return str(event["detail"] or "followed")
+        return None
+
+
+def _done(step: str) -> str:
+    action, _, region = step.partition(" ")
+    return f"{action}: {TEXT[cast('Any', action)].format(region=region)}"
+
+
+def redundant(now: Observation, close: int) -> bool:
+    """Every member is there, one writes, and the others follow it closely."""
+    if now.writer is None:
+        return False
+    for region, facts in now.members.items():
+        if not facts.reachable:
+            return False
+        if region == now.writer:
+            if facts.role != "writer" or not facts.accepts_writes:
+                return False
+        elif facts.role != "replica" or facts.lag_bytes is None or facts.lag_bytes > close or facts.following is None:
+            return False
+    return True
+
+
+def words(action: Action, cast: Cast) -> str:
+    where = ", ".join(cast.find(action.where))
+    ends = f" and {', '.join(cast.find(action.to))}" if action.to else ""
+    return {
+        "kill": f"{action.what} of {where} is killed" if action.what != "region" else f"{where} is lost",
+        "cut": f"the paths between {where}{ends or ' and all others'} are cut",
+        "isolate": f"{where} is cut off",
+        "slow": f"{where} is {action.milliseconds:g} ms away{ends}",
+        "fill-disk": f"the disk of {where} is full",
+        "deploy": f"a bad version is deployed in {where}",
+        "drop-table": f"a table is dropped in {where}",
+    }[action.do]
+
+
+def _load_name(records: list[dict[str, Any]]) -> str:
+    return next((str(record["item"]).rpartition("-")[0] for record in records if "item" in record), "none")
+
+
+def _standing(now: Observation) -> str:
+    return ", ".join(
+        f"{region} {facts.role or 'unreachable'}"
+        + ("" if facts.lag_bytes is None else f" {facts.lag_bytes:,} bytes behind")
+        for region, facts in now.members.items()
+    )

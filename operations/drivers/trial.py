@@ -1,0 +1,77 @@
+"""An order that is placed and read back through the entry, as a user does it."""
+
+import json
+import ssl
+import time
+import urllib.error
+import urllib.request
+import uuid
+from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+CUSTOMER = "meridian-check"  # whose orders these are
+READY = "/healthz/ready"
+SECONDS = 5.0
+
+
+class Trial:
+    """What failed is tried again with the same key, so that there is one order in the end."""
+
+    def __init__(self, url: str, region: str) -> None:
+        self.url, self.region = url, region
+        self.key = str(uuid.uuid4())
+        self.written: dict[str, Any] | None = None
+        self.position: str | None = None
+        self.read = False
+        self.said = ""
+
+    def go_on_for(self, seconds: float, pause: Callable[[float], None] = time.sleep) -> None:
+        deadline = time.monotonic() + seconds
+        self.go_on()
+        while not self.read and time.monotonic() < deadline:
+            pause(1.0)
+            self.go_on()
+
+    def go_on(self) -> None:
+        try:
+            if self.written is None:
+                order = {"customer": CUSTOMER, "item": "check", "quantity": 1}
+                self.written, headers = self._ask("/orders", order)
+                self.position = headers.get("X-Write-Position")
+            found, _ = self._ask(f"/orders/{self.written['id']}")
+            self.read = found == self.written
+            self.said = "" if self.read else "another order was read than was written"
+        except urllib.error.HTTPError as fault:
+            self.said = f"the entry answers {fault.code}"
+            fault.close()
+        except (OSError, ValueError) as fault:
+            self.said = f"the entry does not answer ({type(fault).__name__})"
+
+    def _ask(self, path: str, body: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], Mapping[str, str]]:
+        headers = {"Idempotency-Key": self.key, "Content-Type": "application/json", "X-User-Region": self.region}
+        if self.position:
+            headers["X-Write-Position"] = self.position
+        data = None if body is None else json.dumps(body).encode()
+        request = urllib.request.Request(self.url + path, data=data, headers=headers)  # noqa: S310  (our own entry)
+        with urllib.request.urlopen(request, timeout=15) as reply:  # noqa: S310
+            return json.loads(reply.read()), reply.headers
+
+
+def answers(urls: Mapping[str, str], seconds: float = SECONDS) -> dict[str, int | None]:
+    """What each region's own name answers; None where nobody does."""
+
+    def ask(url: str) -> int | None:
+        try:
+            with urllib.request.urlopen(url + READY, timeout=seconds) as reply:  # noqa: S310  (our own names)
+                return reply.status
+        except urllib.error.HTTPError as fault:
+            fault.close()
+            return fault.code
+        except (OSError, ValueError, ssl.SSLError):
+            return None
+
+    if not urls:
+        return {}
+    with ThreadPoolExecutor(len(urls)) as pool:
+        return dict(zip(urls, pool.map(ask, urls.values()), strict=True))

@@ -1,0 +1,1 @@
+"""Moving a partition's writer: what is decided (pure), what is recorded, and what carries it out."""

@@ -1,0 +1,54 @@
+"""Who writes a partition, as each region's copy says it, and how operations change it."""
+
+from pathlib import Path
+
+from components.local.servers import partition_map, paths
+
+ORIGINS = {"main": "a", "us": "b"}
+REGIONS = ("a", "b", "c")
+
+
+def made(stack: Path) -> None:
+    for region in REGIONS:
+        assert partition_map.ensure(stack, region, ORIGINS)
+
+
+def writers(stack: Path, region: str) -> dict[str, str]:
+    copy = partition_map.read(stack, region)
+    assert copy is not None
+    return {name: entry["writer"] for name, entry in copy["partitions"].items()}
+
+
+def test_all_copies_become_one_newer_one_and_the_other_partitions_stay(tmp_path: Path) -> None:
+    made(tmp_path)
+    assert partition_map.point(tmp_path, REGIONS, "main", "b")
+    assert all(writers(tmp_path, region) == {"main": "b", "us": "b"} for region in REGIONS)
+    assert len({(partition_map.read(tmp_path, region) or {})["version"] for region in REGIONS}) == 1
+    assert not partition_map.point(tmp_path, REGIONS, "main", "b")
+
+
+def test_what_was_interrupted_is_completed_with_the_same_version(tmp_path: Path) -> None:
+    made(tmp_path)
+    partition_map.point(tmp_path, ("a",), "main", "b")
+    version = (partition_map.read(tmp_path, "a") or {})["version"]
+    assert partition_map.point(tmp_path, REGIONS, "main", "b")
+    assert {(partition_map.read(tmp_path, region) or {})["version"] for region in REGIONS} == {version}
+
+
+def test_a_region_that_cannot_be_reached_is_not_touched_and_overtaken(tmp_path: Path) -> None:
+    made(tmp_path)
+    kept = paths.partition_map(tmp_path, "a").read_bytes()
+    partition_map.point(tmp_path, ("b", "c"), "main", "c")
+    assert paths.partition_map(tmp_path, "a").read_bytes() == kept
+    assert partition_map.writers(tmp_path, ORIGINS)["main"] == "c"
+    # A region that is added learns of the writer of the moment.
+    partition_map.ensure(tmp_path, "d", ORIGINS)
+    assert writers(tmp_path, "d")["main"] == "c"
+
+
+def test_a_damaged_copy_is_replaced(tmp_path: Path) -> None:
+    made(tmp_path)
+    paths.partition_map(tmp_path, "b").write_text("{")
+    assert partition_map.read(tmp_path, "b") is None
+    assert partition_map.point(tmp_path, REGIONS, "main", "c")
+    assert writers(tmp_path, "b")["main"] == "c"

@@ -1,0 +1,122 @@
+"""The users of a drill, against a server that loses some of their requests."""
+
+import asyncio
+import json
+import threading
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from operations.drill import load as module
+from operations.drill.ledger import Users
+from operations.drill.load import Load
+
+
+class Entry:
+    """Answers orders by key, as the service does; every fourth request is refused the first time."""
+
+    def __init__(self) -> None:
+        self.orders: dict[str, dict[str, object]] = {}
+        self.refused: set[str] = set()
+        self.count = 0
+        self.read = 0
+
+    async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        while True:
+            try:
+                head = (await reader.readuntil(b"\r\n\r\n")).decode()
+            except (asyncio.IncompleteReadError, ConnectionError):
+                break
+            headers = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if line)
+            body = await reader.readexactly(int(headers["Content-Length"]))
+            status, answer, more = self.answer(head.split()[0], head.split()[1], headers, body)
+            content = json.dumps(answer).encode()
+            lines = [f"HTTP/1.1 {status} X", f"content-length: {len(content)}", *more, "", ""]
+            writer.write("\r\n".join(lines).encode() + content)
+        writer.close()
+
+    def answer(
+        self, method: str, path: str, headers: dict[str, str], body: bytes
+    ) -> tuple[int, dict[str, object], list[str]]:
+        if method == "GET":
+            self.read += 1
+            return 200, {"id": path}, ["x-served-region: a"]
+        key = headers["Idempotency-Key"]
+        self.count += 1
+        if self.count % 4 == 0 and key not in self.refused:
+            self.refused.add(key)
+            return 503, {"detail": "later"}, ["retry-after: 1"]
+        known = key in self.orders
+        self.orders.setdefault(
+            key, {**json.loads(body), "id": f"o{len(self.orders)}", "created_at": "2026-11-21T12:00:00Z"}
+        )
+        return 200 if known else 201, self.orders[key], ["x-written-region: a", "x-served-region: b"]
+
+
+@contextmanager
+def running(entry: Entry) -> Iterator[str]:
+    ready, place = threading.Event(), []
+    loop = asyncio.new_event_loop()
+
+    async def main() -> None:
+        server = await asyncio.start_server(entry.serve, "127.0.0.1", 0)
+        place.append(server.sockets[0].getsockname()[1])
+        ready.set()
+        await stop.wait()
+        server.close()
+
+    stop = asyncio.Event()
+    thread = threading.Thread(target=lambda: loop.run_until_complete(main()))
+    thread.start()
+    ready.wait()
+    try:
+        yield f"http://127.0.0.1:{place[0]}"
+    finally:
+        loop.call_soon_threadsafe(stop.set)
+        thread.join()
+        loop.close()
+
+
+@pytest.fixture(autouse=True)
+def impatient(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "SETTLED", 0.1)
+
+
+def test_every_request_is_in_the_ledger_with_what_became_of_it(tmp_path: Path) -> None:
+    entry = Entry()
+    with running(entry) as url:
+        with Load(url, ("a", "b"), rate=100, reads=0.5, ledger=tmp_path / "ledger.jsonl") as load:
+            time.sleep(1.0)
+        records = [json.loads(line) for line in (tmp_path / "ledger.jsonl").read_text().splitlines()]
+    writes = [record for record in records if record["kind"] == "write"]
+    assert (
+        {record["id"] for record in writes} == set(load.acknowledged) == {each["id"] for each in entry.orders.values()}
+    )
+    assert {record["region"] for record in writes} == {"a", "b"}
+    assert sum(record["tries"] == 2 for record in writes) == len(entry.refused) > 0
+    assert all(record["written"] == "a" for record in writes)
+    assert entry.read == sum(record["kind"] == "read" for record in records) > 0
+    assert load.failed == []
+
+
+def test_what_fails_to_the_last_try_is_failed(tmp_path: Path) -> None:
+    entry = Entry()
+    with running(entry) as url, Load(url, ("a",), rate=60, retries=0, ledger=tmp_path / "ledger.jsonl") as load:
+        time.sleep(0.6)
+    records = [json.loads(line) for line in (tmp_path / "ledger.jsonl").read_text().splitlines()]
+    lost = [record for record in records if "status" not in record]
+    assert len(lost) == len(load.failed) == len(entry.refused) > 0
+    assert all(record["said"][0].startswith("503") for record in lost)
+
+
+def test_as_a_process_it_ends_with_its_input(tmp_path: Path) -> None:
+    entry = Entry()
+    with running(entry) as url:
+        users = Users(url, tmp_path / "ledger.jsonl", ("a",), rate=50, reads=0.0, retries=1)
+        users.await_record(lambda record: record["kind"] == "write", 10.0, "the first order")
+        records = users.end()
+    assert users.process.returncode == 0
+    assert {record["id"] for record in records} == {each["id"] for each in entry.orders.values()}

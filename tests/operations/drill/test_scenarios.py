@@ -1,0 +1,103 @@
+"""Scenarios as files: what is read, and what is refused with the nearest name."""
+
+from pathlib import Path
+
+import pytest
+
+from operations.drill.places import Cast, unfit
+from operations.drill.scenario import FOLDER, known, read
+from operations.errors import Refused
+
+WHOLE = """
+title = "A region is lost"
+shows = "Something."
+phases = [4]
+
+[[action]]
+do = "kill"
+where = "writer"
+
+[answer]
+by = "watcher"
+command = "failover"
+"""
+
+CAST = Cast(
+    regions=("eu-central", "us-east", "ap-northeast"),
+    members=("eu-central", "us-east", "ap-northeast"),
+    used=("eu-central", "us-east", "ap-northeast"),
+    writer="us-east",
+)
+
+
+def written(folder: Path, text: str, name: str = "mine") -> Path:
+    path = folder / f"{name}.toml"
+    path.write_text(text)
+    return path
+
+
+def test_the_projects_own_are_sound_and_say_what_they_show() -> None:
+    found = known()
+    assert set(found) == {path.stem for path in FOLDER.glob("*.toml")}
+    issue = {"lost-region", "lost-writer", "lost-cache", "lost-gateway", "slow-region", "cut", "full-disk"}
+    assert issue | {"killed-failover", "bad-deploy", "isolated-writer", "switchover", "dropped-table"} <= set(found)
+    assert all(each.shows.endswith(".") for each in found.values())
+
+
+def test_a_teams_own_come_beside_and_in_place_of_them(tmp_path: Path) -> None:
+    written(tmp_path, WHOLE, "cut")
+    written(tmp_path, WHOLE, "ours")
+    found = known(tmp_path)
+    assert found["ours"].actions[0].what == "region"
+    assert found["cut"].title == "A region is lost"
+    with pytest.raises(Refused, match="no folder"):
+        known(tmp_path / "nowhere")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "words"),
+    [
+        ("phases = [4]", "phase = [4]", ("phase: no such key", "Did you mean phases?")),
+        ("phases = [4]", "phases = [6]", ("from 1 to 5",)),
+        ("phases = [4]", 'phases = ["4"]', ("phases", "list of whole number")),
+        ("phases = [4]", "", ("phases is missing",)),
+        ('do = "kill"', 'do = "kil"', ("action 1: do: 'kil'", "Did you mean kill?")),
+        ('do = "kill"', "", ("do is missing",)),
+        ('do = "kill"', 'do = "kill"\nseconds = true', ("seconds: True is no number",)),
+        ('do = "kill"', 'do = "slow"', ("milliseconds",)),
+        ('where = "writer"', 'wher = "writer"', ("Did you mean where?",)),
+        ('command = "failover"', 'command = "switchover"', ("watcher", "failover")),
+        ('command = "failover"', "", ("needs a command",)),
+        ("[[action]]", "[action]", ("[[action]]",)),
+        ("title =", "title", ("cannot be read",)),
+    ],
+)
+def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, words: tuple[str, ...]) -> None:
+    assert old in WHOLE
+    with pytest.raises(Refused) as refused:
+        read(written(tmp_path, WHOLE.replace(old, new)))
+    for word in words:
+        assert word in str(refused.value)
+
+
+def test_places_are_what_regions_are_as_the_drill_begins() -> None:
+    assert CAST.one("writer") == "us-east"
+    assert CAST.one("next") == "eu-central"
+    assert CAST.one("other") == "ap-northeast"
+    assert CAST.find("every") == CAST.used
+    assert CAST.one("ap-northeast") == "ap-northeast"
+    with pytest.raises(Refused, match="Did you mean us-east"):
+        CAST.find("us-eest")
+    with pytest.raises(Refused, match="3 regions"):
+        CAST.one("every")
+
+
+def test_a_scenario_says_why_a_stack_cannot_be_drilled_in_it() -> None:
+    lost, cut = known()["lost-region"], known()["cut"]
+    assert unfit(lost, CAST, target="local", phase=4, keepers=True) is None
+    assert "on aws" in (unfit(lost, CAST, target="aws", phase=4, keepers=True) or "")
+    assert "at 2" in (unfit(lost, CAST, target="local", phase=2, keepers=True) or "")
+    assert "lease" in (unfit(lost, CAST, target="local", phase=4, keepers=False) or "")
+    alone = Cast(regions=("a",), members=("a",), used=("a",), writer="a")
+    assert "one member" in (unfit(lost, alone, target="local", phase=4, keepers=True) or "")
+    assert "`next`" in (unfit(cut, alone, target="local", phase=4, keepers=True) or "")

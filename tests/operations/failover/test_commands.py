@@ -1,0 +1,224 @@
+"""The commands from the first word to the last, on a stack whose servers are on paper."""
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from operations import cli
+from operations.commands import watch as watch_command
+from operations.errors import Exit
+from operations.failover import drivers, journal
+from operations.stack import Stack
+from tests.operations.failover.cluster import Cluster, Killed
+from topology import load, plan, to_summary
+
+REGIONS = ("eu-central", "us-east", "ap-northeast")
+
+
+class Engine:
+    outcome: dict[str, Any]
+
+    def outputs(self) -> dict[str, Any]:
+        return {
+            "topology": to_summary(
+                plan(
+                    load(
+                        {
+                            "target": "local",
+                            "phase": "multi-region-reads",
+                            "regions": [{"name": name} for name in REGIONS],
+                        },
+                        "dev",
+                    )
+                )
+            ),
+            "ground": "127.20",
+            "entry": "http://127.20.0.1:8080",
+        }
+
+
+@pytest.fixture
+def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
+    monkeypatch.setenv("MERIDIAN_HOME", str(tmp_path))
+    monkeypatch.delenv("MERIDIAN_STACK", raising=False)
+    made = Cluster(regions=REGIONS, vantage="us-east", time=time.time())
+    made.tick(20)
+    for module in ("operations.failover.command", "operations.commands.watch"):
+        monkeypatch.setattr(f"{module}.holding", lambda _: Engine())
+
+    def open_driver(*words: Any) -> Cluster:
+        made.vantage = words[3] or "us-east"
+        return made
+
+    monkeypatch.setattr(drivers, "open_driver", open_driver)
+    return made
+
+
+def test_a_switchover_shows_its_plan_and_says_what_it_did(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["switchover", "--to", "us-east", "--yes", "--json"]) == 0
+    out, err = capsys.readouterr()
+    found = json.loads(out)
+    assert (found["from"], found["to"], found["outcome"], found["fenced"]) == (
+        "eu-central",
+        "us-east",
+        "done",
+        "stopped",
+    )
+    assert [step["step"] for step in found["steps"]][-1] == "refresh"
+    assert "It loses nothing." in err
+    assert "becomes the writer" in err
+    assert cluster.writer() == "us-east"
+    assert cli.main(["switchover", "--to", "us-east", "--yes"]) == Exit.REFUSED
+    assert "us-east writes main already" in capsys.readouterr().err
+
+
+def test_without_a_yes_nothing_is_done(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    assert cli.main(["switchover", "--to", "us-east"]) == Exit.REFUSED
+    assert "--yes" in capsys.readouterr().err
+    assert cluster.calls == []
+    assert journal.last(Stack.open("dev").folder, "main") is None
+
+
+def test_a_failover_announces_its_loss_and_holds_it_against_the_limit(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.kill("eu-central")
+    cluster.tick(5)
+    assert cli.main(["failover", "--yes", "--max-loss", "100ms"]) == Exit.REFUSED
+    assert "may lose acknowledged writes of the last" in capsys.readouterr().err
+    assert cluster.calls == []
+    assert cli.main(["failover", "--yes", "--max-loss", "10s"]) == 0
+    assert "may lose" in capsys.readouterr().err
+    # It comes back, and takes over again.
+    cluster.revive("eu-central")
+    cluster.tick(5)
+    assert cli.main(["failback", "--yes"]) == 0
+    assert cluster.writer() == "eu-central"
+    assert cluster.broken == []
+
+
+def test_a_killed_run_keeps_others_out_until_it_is_resumed(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.fuse = 12
+    with pytest.raises(Killed):
+        cli.main(["switchover", "--to", "us-east", "--yes"])
+    for words in (["switchover", "--yes"], ["failover", "--yes"], ["failback", "--yes"], ["up", "--yes"]):
+        assert cli.main(words) == Exit.REFUSED
+        told = capsys.readouterr().err
+        assert "operation 001" in told
+        assert "./meridian switchover --resume" in told
+    assert cli.main(["failback", "--resume", "--yes"]) == Exit.REFUSED
+    assert "is no failback" in capsys.readouterr().err
+    assert cli.main(["switchover", "--resume", "--yes"]) == 0
+    assert (cluster.writer(), cluster.broken, cluster.lost()) == ("us-east", [], {})
+    assert cli.main(["switchover", "--resume", "--yes"]) == Exit.REFUSED
+    assert "no unfinished operation" in capsys.readouterr().err
+
+
+def test_a_killed_switchover_can_be_undone(cluster: Cluster) -> None:
+    cluster.fuse = 12
+    with pytest.raises(Killed):
+        cli.main(["switchover", "--to", "us-east", "--yes"])
+    assert cli.main(["switchover", "--undo", "--yes"]) == 0
+    cluster.tick(5)
+    assert cluster.accepts("eu-central")
+    assert (cluster.broken, cluster.lost()) == ([], {})
+
+
+def test_a_failover_takes_the_place_of_a_switchover_whose_writer_died(cluster: Cluster) -> None:
+    cluster.fuse = 12
+    with pytest.raises(Killed):
+        cli.main(["switchover", "--to", "us-east", "--yes"])
+    cluster.kill("eu-central")
+    cluster.tick(40)
+    assert cli.main(["failover", "--resume", "--yes", "--max-loss", "any"]) == 0
+    assert cluster.writer() in ("us-east", "ap-northeast")
+    assert cluster.broken == []
+    folder = Stack.open("dev").folder
+    assert journal.read(folder / "operations" / "001.json").outcome == "superseded"
+    assert journal.read(folder / "operations" / "002.json").outcome == "done"
+
+
+def test_a_failover_whose_target_is_lost_after_its_promotion_goes_on_with_another(cluster: Cluster) -> None:
+    cluster.kill("eu-central")
+    cluster.tick(5)
+    cluster.on_point = lambda world: world.kill("us-east") if world.calls[-1:] == ["admit us-east"] else None
+    assert cli.main(["failover", "--yes", "--to", "us-east", "--max-loss", "any"]) == Exit.FAULT
+    cluster.on_point = lambda _: None
+    cluster.revive("eu-central")  # a keeper again; its member is down
+    cluster.members["eu-central"].up = False
+    words = ["failover", "--resume", "--yes", "--max-loss", "any", "--from", "ap-northeast"]
+    assert cli.main(words) == 0
+    assert cluster.writer() == "ap-northeast"
+    cluster.revive("us-east")
+    cluster.tick(5)
+    assert not cluster.accepts("us-east")
+    assert cluster.broken == []
+
+
+def test_the_watcher_tells_a_blip_from_an_outage(cluster: Cluster, capsys: pytest.CaptureFixture[str]) -> None:
+    began = cluster.time - 2.0
+
+    def sleep(_: float) -> None:
+        cluster.tick(4)
+        if cluster.time > began + 4:
+            cluster.kill("eu-central")
+        elif cluster.time > began + 3:
+            cluster.revive("eu-central")
+        elif cluster.time > began + 2.5:
+            cluster.kill("eu-central")
+
+    status = watch_command.watching(
+        cluster, "us-east", once=True, act=lambda: None, clock=lambda: cluster.time, sleep=sleep
+    )
+    told = capsys.readouterr().err
+    assert status == Exit.FAULT
+    assert told.index("that was a blip") < told.index("ALARM: eu-central is lost")
+
+
+def test_a_server_that_is_down_in_a_region_that_answers_is_an_outage(cluster: Cluster) -> None:
+    cluster.members["eu-central"].up = False
+    assert set(watch_command.reached(cluster.observe(), "eu-central", "us-east").values()) == {False}
+    cluster.members["eu-central"].up = True
+    cluster.cut = {frozenset(("us-east", "eu-central"))}  # it is here that is cut off
+    assert watch_command.reached(cluster.observe(), "eu-central", "us-east")["ap-northeast"]
+
+
+class Terminal:
+    """A person who thinks for ten seconds before the first answer."""
+
+    def __init__(self, cluster: Cluster, *answers: str) -> None:
+        self.cluster, self.answers, self.first = cluster, list(answers), True
+
+    def isatty(self) -> bool:
+        return True
+
+    def readline(self) -> str:
+        if self.first:
+            self.cluster.tick(100)
+        self.first = False
+        return f"{self.answers.pop(0)}\n"
+
+
+def test_a_person_who_thought_for_long_is_asked_again(
+    cluster: Cluster, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    cluster.members["ap-northeast"].up = False
+    cluster.cut = {frozenset(("eu-central", "us-east"))}
+    cluster.tick(5)
+    monkeypatch.setattr("sys.stdin", Terminal(cluster, "y", "n"))
+    assert cli.main(["failover", "--to", "us-east"]) == Exit.REFUSED
+    told = capsys.readouterr().err
+    assert told.index("It may lose") < told.index("This may now lose") < told.index("Repeat with --resume")
+    # A yes to everything is none to what nobody has announced.
+    monkeypatch.setattr("sys.stdin", Terminal(cluster))
+    assert cli.main(["failover", "--resume", "--yes"]) == Exit.REFUSED
+    assert cluster.members["us-east"].role == "replica"
+    monkeypatch.setattr("sys.stdin", Terminal(cluster, "y"))
+    assert cli.main(["failover", "--resume"]) == 0
+    assert cluster.writer() == "us-east"
+    assert cluster.broken == []
