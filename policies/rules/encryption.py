@@ -9,9 +9,12 @@ from .documents import statements
 from .resource import UNKNOWN, Resource
 from .rule import ResourceRule, StackRule
 from .settings import Settings
-from .table import GIVEN, TRUE, Expect, fixed, number, one_of, row, table_rule
+from .table import GIVEN, TRUE, Expect, fixed, not_one_of, number, one_of, row, table_rule
 
 THEME = "encryption"
+
+# Authorities of databases on AWS.
+ENDED = ("rds-ca-2015", "rds-ca-2019")
 
 ROTATION_SECONDS = 366 * 86400
 
@@ -173,6 +176,16 @@ RULES = (
             row("aws:kms/key:Key", "enableKeyRotation", TRUE),
             row("gcp:kms/cryptoKey:CryptoKey", "rotationPeriod", ROTATED),
         ),
+    ),
+    table_rule(
+        name="encryption-authority",
+        theme=THEME,
+        level="mandatory",
+        reason="Whoever checks a certificate cannot connect once its authority has ended.",
+        mend="Name one that is valid for long, such as rds-ca-rsa2048-g1.",
+        # The last of these ended in August 2024, and left out AWS takes one of today's (docs.aws.amazon.com/AmazonRDS
+        # /latest/AuroraUserGuide/UsingWithRDS.SSL-certificate-rotation.html).
+        rows=(row("aws:rds/clusterInstance:ClusterInstance", "caCertIdentifier", not_one_of(*ENDED)),),
     ),
     table_rule(
         name="encryption-in-transit",

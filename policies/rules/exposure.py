@@ -8,7 +8,7 @@ from ipaddress import ip_network
 from typing import Any
 
 from .documents import ARGUMENTS, Statement, statements
-from .resource import UNKNOWN, Resource, is_list
+from .resource import UNKNOWN, Resource, is_empty, is_list
 from .rule import ResourceRule, StackRule
 from .settings import Settings
 from .table import ABSENT, FALSE, GIVEN, NOT_TRUE, TRUE, fixed, one_of, row, table_rule
@@ -309,6 +309,24 @@ RULES = (
             ),
             row("gcp:cloudrunv2/service:Service", "defaultUriDisabled", TRUE),
             row("aws:ecs/service:Service", "enableExecuteCommand", NOT_TRUE),
+        ),
+    ),
+    table_rule(
+        name="exposure-egress",
+        theme=THEME,
+        level="mandatory",
+        reason="What leaves beside the network is not seen by its firewall and its records, and has no address that "
+        "others can allow.",
+        mend='Set vpcAccess.egress to "ALL_TRAFFIC", and name the subnet that it leaves through.',
+        # The other is PRIVATE_RANGES_ONLY; no document says which holds where it is left out.
+        rows=(
+            row("gcp:cloudrunv2/service:Service", "template.vpcAccess.egress", one_of("ALL_TRAFFIC")),
+            row(
+                "gcp:cloudrunv2/service:Service",
+                "template.vpcAccess.networkInterfaces",
+                GIVEN,
+                lambda service: is_empty(service.at("template.vpcAccess.connector")),
+            ),
         ),
     ),
     table_rule(

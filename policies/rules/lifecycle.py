@@ -21,9 +21,17 @@ GBUCKET = "gcp:storage/bucket:Bucket"
 JOB = "gcp:cloudscheduler/job:Job"
 ACL = "aws:wafv2/webAcl:WebAcl"
 
+# From the phase on that keeps a second copy, because there is something to lose. As long as AWS Config asks for
+# (docs.aws.amazon.com/config/latest/developerguide/rds-cluster-backup-retention-check.html).
+ASYNC_REPLICA, LEAST_DAYS = 2, 7
+
 
 def takes_backups(instance: Resource) -> bool:
     return instance.at("settings.backupConfiguration.enabled") is True
+
+
+def backup_days(settings: Settings) -> int:
+    return max(settings.backup_days, LEAST_DAYS if settings.phase >= ASYNC_REPLICA else 1)
 
 
 def backups_are_kept(resource: Resource, settings: Settings) -> Iterator[str]:
@@ -39,8 +47,8 @@ def backups_are_kept(resource: Resource, settings: Settings) -> Iterator[str]:
     if not ages:
         yield "lifecycleRules never delete anything"
     for age in ages:
-        if age is not UNKNOWN and (number(age) or 0) < settings.backup_days:
-            yield f"lifecycleRules delete after {age} days, and backups are kept for {settings.backup_days}"
+        if age is not UNKNOWN and (number(age) or 0) < backup_days(settings):
+            yield f"lifecycleRules delete after {age} days, and backups are kept for {backup_days(settings)}"
 
 
 def logs_expire(resources: Sequence[Resource], _: Settings) -> Iterator[tuple[Resource | None, str]]:
@@ -116,7 +124,7 @@ def stack_rule(name: str, check: Any, reason: str, mend: str) -> StackRule:
 
 
 DAYS = at_least(lambda settings: settings.log_days, "days")
-BACKUP_DAYS = at_least(lambda settings: settings.backup_days, "days")
+BACKUP_DAYS = at_least(backup_days, "days")
 
 RULES = (
     table_rule(
@@ -154,7 +162,7 @@ RULES = (
         theme=THEME,
         level="mandatory",
         reason="A fault in the data is often found only weeks later; a backup that is gone by then was none.",
-        mend="Keep them for `retention.backup_days` of the settings.",
+        mend=f"Keep them for `retention.backup_days`, which from phase {ASYNC_REPLICA} on is {LEAST_DAYS} or more.",
         rows=(
             row(PLAN, "rules.lifecycle.deleteAfter", BACKUP_DAYS),
             row(PLAN, "rules.schedule", GIVEN),

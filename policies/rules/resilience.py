@@ -67,7 +67,7 @@ OUTAGE = 120  # seconds after which an outage has to be noticed
 
 # What each cloud calls the distance between writer and copy. On Google Cloud it also tells a copy from the writer, by
 # being there at all, so that it has to be held against something.
-LAG = re.compile(r"AuroraGlobalDB(RPO|Progress)Lag|replica_lag\b[^}]*\}[^<>]*>\s*[1-9]")
+LAG = re.compile(r"AuroraGlobalDB(?:RPO|Progress)Lag|replica_lag\b[^}]*\}[^<>]*>\s*(?P<seconds>\d[\d.]*(?:e\+?\d+)?)")
 # A name that stands for the writer is asked for again after so many seconds.
 TTL = 60
 
@@ -148,7 +148,10 @@ def members_have_servers(resources: Sequence[Resource], settings: Settings) -> I
                 yield each, f"the cluster has {count} instances, and must have {SERVERS}, one of them to take over"
 
 
-def lag_is_watched(resources: Sequence[Resource], _: Settings) -> Iterator[tuple[Resource | None, str]]:
+def lag_is_watched(resources: Sequence[Resource], settings: Settings) -> Iterator[tuple[Resource | None, str]]:
+    """One alarm is enough that rings before the objective is missed; any is, where nobody has set one."""
+    objective = settings.objectives.get("rpo_seconds")
+    allowed = objective.asked if objective is not None else None
     watching: dict[str, list[Resource]] = {}
     for each in resources:
         if each.type in ALARMS:
@@ -158,24 +161,43 @@ def lag_is_watched(resources: Sequence[Resource], _: Settings) -> Iterator[tuple
             if each.type not in (CLUSTER, SQL):
                 continue
             names = [found for key in ("clusterIdentifier", "name") if (found := text(each.at(key)))]
-            if not any(watches(alarm, (each.name, *names)) for alarm in watching.get(region, ())):
+            found = [alarm for alarm in watching.get(region, ()) if watches(alarm, (each.name, *names))]
+            if not found:
                 yield each, f"no alarm in {region} watches how far this member is behind"
+            bounds = [bound(alarm) for alarm in found]
+            if found and allowed and all(seconds is not None and seconds >= allowed for seconds in bounds):
+                yield found[0], f"it rings at {bounds[0]:g} s behind, and objectives.rpo_seconds is {allowed:g}"
 
 
 def watches(alarm: Resource, names: Sequence[str]) -> bool:
     """Whether it looks at a lag of one of these. A query that is not known yet is taken for one."""
-    queries = [
+    found = queries(alarm)
+    if found is None:
+        return True
+    dimensions = alarm.at("dimensions")
+    of = found + (" ".join(map(text, dimensions.values())) if isinstance(dimensions, Mapping) else "")
+    lag = LAG.search(found)
+    return lag is not None and number(lag["seconds"] or 1) != 0 and any(name in of for name in names)
+
+
+def queries(alarm: Resource) -> str | None:
+    """What it asks for; None where that is not known yet."""
+    found = [
         *alarm.values("metricQueries.expression"),
         *alarm.values("metricName"),
         *alarm.values("conditions.conditionPrometheusQueryLanguage.query"),
         *alarm.values("conditions.conditionThreshold.filter"),
     ]
-    if any(query is UNKNOWN for query in queries):
-        return True
-    found = " ".join(map(text, queries))
-    dimensions = alarm.at("dimensions")
-    of = found + (" ".join(map(text, dimensions.values())) if isinstance(dimensions, Mapping) else "")
-    return LAG.search(found) is not None and any(name in of for name in names)
+    return None if any(query is UNKNOWN for query in found) else " ".join(map(text, found))
+
+
+def bound(alarm: Resource) -> float | None:
+    """The seconds of lag that it rings above. Aurora counts milliseconds; Google's stand in the query."""
+    if alarm.type == ALARM:
+        threshold = alarm.at("threshold")
+        return None if threshold is UNKNOWN or (found := number(threshold)) is None else found / 1000
+    lag = LAG.search(queries(alarm) or "")
+    return number(lag["seconds"]) if lag is not None else None
 
 
 def name_is_short_lived(resource: Resource, settings: Settings) -> Iterator[str]:
@@ -372,7 +394,7 @@ RULES = (
         "resilience-lag-alarm",
         lag_is_watched,
         "A copy that has fallen behind unnoticed is what a failover loses.",
-        "Register an alarm on the replication lag beside the member.",
+        "Register an alarm on the lag beside the member that rings before `objectives.rpo_seconds` is missed.",
     ),
     table_rule(
         name="resilience-alarm-heard",

@@ -132,6 +132,7 @@ ENCRYPTION = (
         to(GSECRET, "replication.userManaged.replicas.0.customerManagedEncryption.kmsKeyName", G_ABROAD),
         "us-west1",
     ),
+    Case("encryption-authority", AWS, to(INSTANCE, "caCertIdentifier", "rds-ca-2019"), "'rds-ca-2019'"),
     Case("encryption-rotation", AWS, to(KEY, "enableKeyRotation", False), "enableKeyRotation is false"),
     Case("encryption-rotation", GCP, to(GKEY, "rotationPeriod", None), "rotationPeriod is not given"),
     Case("encryption-rotation", GCP, to(GKEY, "rotationPeriod", "94608000s"), "'94608000s'"),
@@ -313,6 +314,9 @@ EXPOSURE = (
     Case("exposure-service", AWS, to(TASKS, "enableExecuteCommand", True), "enableExecuteCommand is true"),
     Case("exposure-service", GCP, to(RUN, "ingress", "INGRESS_TRAFFIC_ALL"), "'INGRESS_TRAFFIC_ALL'"),
     Case("exposure-service", GCP, to(RUN, "defaultUriDisabled", False), "defaultUriDisabled is false"),
+    Case("exposure-egress", GCP, to(RUN, "template.vpcAccess.egress", "PRIVATE_RANGES_ONLY"), "'PRIVATE_RANGES_ONLY'"),
+    Case("exposure-egress", GCP, to(RUN, "template.vpcAccess", None), "egress is not given"),
+    Case("exposure-egress", GCP, to(RUN, "template.vpcAccess.networkInterfaces", []), "networkInterfaces is []"),
     Case("exposure-malformed-requests", AWS, to(BALANCER, "dropInvalidHeaderFields", False), "dropInvalidHeaderFields"),
     Case("exposure-malformed-requests", AWS, to(BALANCER, "desyncMitigationMode", "monitor"), "'monitor'"),
     Case(

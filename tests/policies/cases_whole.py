@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import json
+import re
+from collections.abc import Sequence
 from typing import Any
 
 from policies.rules.resource import Resource
@@ -60,6 +62,19 @@ def written(type_: str, *, name: str = "") -> Change:
     return lambda found: changed(found, type_, name=name, ignore_changes=())
 
 
+def query(pattern: str, instead: str, *, name: str = "signals-main-lag") -> Change:
+    """An alarm that asks for something else."""
+
+    def change(found: Sequence[Resource]) -> tuple[Resource, ...]:
+        for each in (each for each in found if each.type == POLICY and each.name.endswith(name)):
+            (asked,) = each.values("conditions.conditionPrometheusQueryLanguage.query")
+            path = "conditions.0.conditionPrometheusQueryLanguage.query"
+            found = changed(found, POLICY, path, re.sub(pattern, instead, asked), name=each.name)
+        return tuple(found)
+
+    return change
+
+
 def container(**more: Any) -> str:
     return json.dumps([{"name": "service", "user": "65532", "readonlyRootFilesystem": True, **more}])
 
@@ -105,6 +120,9 @@ RESILIENCE = (
     Case("resilience-bad-deploy", AWS, to(TASKS, "deploymentMinimumHealthyPercent", 50), "is 50"),
     Case("resilience-lag-alarm", AWS, gone(ALARM, "signals-main-lag"), "no alarm in eu-west-1"),
     Case("resilience-lag-alarm", GCP, gone(POLICY, "signals-main-lag"), "no alarm in europe-west3"),
+    Case("resilience-lag-alarm", AWS, to(ALARM, "threshold", 60_000.0, name="signals-main-lag"), "rings at 60 s"),
+    Case("resilience-lag-alarm", GCP, query(r"> 30$", "> 3.6e+06"), "rings at 3.6e+06 s"),
+    Case("resilience-lag-alarm", GCP, query(r"> 30$", "> 0"), "no alarm in europe-west3"),
     Case("resilience-alarm-heard", AWS, to(ALARM, "alarmActions", []), "alarmActions is []"),
     Case("resilience-alarm-heard", GCP, to(POLICY, "enabled", False), "enabled is false"),
     Case("resilience-region-alone", AWS, gone(CACHE, "eu-central-1-cache-valkey"), "no cache of its own"),

@@ -27,7 +27,8 @@ from typing import Any
 import yaml
 
 from components.built import HIGHEST
-from operations import consequences, project
+from operations import consequences, pack, project
+from operations.recording import record
 from policies.rules.resource import Resource
 from policies.rules.settings import Settings
 from tests.policies.graphs import STACKS, changed, judged, put, resources, settings, without
@@ -92,7 +93,7 @@ def applied(mutation: Mutation, found: Sequence[Resource]) -> tuple[Resource, ..
 def refusals(mutation: Mutation) -> frozenset[str]:
     """Everyone who refuses it."""
     if mutation.argument == "@settings":
-        return frozenset(("topology",)) if is_refused(mutation) else frozenset()
+        return refusals_of_settings(mutation)
     before = resources(mutation.stack, PHASE)
     after = applied(mutation, before)
     assert after != before, f"{mutation}: it is so already"
@@ -103,17 +104,19 @@ def refusals(mutation: Mutation) -> frozenset[str]:
     return frozenset(found)
 
 
-def is_refused(mutation: Mutation) -> bool:
+def refusals_of_settings(mutation: Mutation) -> frozenset[str]:
     document = yaml.safe_load((project.FOLDER / f"Pulumi.{mutation.stack}.yaml").read_text(encoding="utf-8"))["config"]
     own = {key.removeprefix("meridian:"): value for key, value in document.items()}
     top, _, path = mutation.type.partition(".")
     own[top] = put({top: own.get(top, {})}, f"{top}.{path}", mutation.bad)[top] if path else mutation.bad
     texts = {key: value if isinstance(value, str) else json.dumps(value) for key, value in own.items()}
     try:
-        plan(load(texts, mutation.stack))
+        planned = plan(load(texts, mutation.stack))
     except SettingsError:
-        return True
-    return False
+        return frozenset(("topology",))
+    found = [pack.resource(item) for item in record(own, stack=mutation.stack)]
+    judgement = judged(found, Settings.of(pack.configuration(planned)))
+    return frozenset(each.rule.name for each in judgement if each.rule.level == "mandatory")
 
 
 def is_previewed(before: Sequence[Resource], after: Sequence[Resource]) -> bool:

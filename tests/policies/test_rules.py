@@ -104,7 +104,8 @@ def test_no_line_of_a_table_is_idle(row: Row) -> None:
     given = Settings.of({"target": "aws"})
     tried = (None, True, False, "wrong", 0, 10**9, "604800s", "enforced", "ELBSecurityPolicy-TLS13-1-2-2021-06",
              "PREVENT", "HTTPS", "AES256", "required", "SERVER_AUTHENTICATION", "ENCRYPTED_ONLY", "TLS_1_2",
-             "MODERN", "443", "Enabled", "INGRESS_TRAFFIC_INTERNAL_ONLY", [{"x": 1}], "http", "monitor")  # fmt: skip
+             "MODERN", "443", "Enabled", "INGRESS_TRAFFIC_INTERNAL_ONLY", [{"x": 1}], "http", "monitor",
+             "rds-ca-2019", "ALL_TRAFFIC")  # fmt: skip
     verdicts = {row.expect.holds(value, given) for value in tried}
     assert verdicts == {True, False}
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping
+from dataclasses import replace
 from typing import Any
 
 import pytest
@@ -17,8 +18,8 @@ from policies.rules.settings import Settings
 from policies.rules.table import Row
 from tests.components import sdk
 from tests.policies import mutations
-from tests.policies.cases import AWS, CLUSTER, GCP, SQL, Case
-from tests.policies.cases_whole import CASES
+from tests.policies.cases import AWS, BUCKET, CLUSTER, GCP, SQL, Case
+from tests.policies.cases_whole import ALARM, CASES, PLAN
 from tests.policies.graphs import STACKS, changed, judged, names, refused, resources, settings
 
 THEMES = (resilience, replication, identity, lifecycle, tagging, whole)
@@ -65,6 +66,31 @@ def test_an_objective_out_of_reach_is_told(name: str, asked: float, reachable: f
     found = [each.what for each in judged(resources(AWS, 2), given) if each.rule.name == "whole-objectives"]
     assert bool(found) is caught
     assert all(name in each and "phase 2" in each for each in found)
+
+
+def test_an_alarm_rings_before_the_objective_that_was_set() -> None:
+    def rings(seconds: float, rpo: float | None) -> bool:
+        found = changed(resources(AWS, 3), ALARM, "threshold", seconds * 1000, name="signals-main-lag")
+        objectives = {} if rpo is None else {"rpo_seconds": {"asked": rpo}}
+        return "resilience-lag-alarm" not in names(found, settings(AWS, 3, objectives=objectives))
+
+    assert rings(59.9, 60)
+    assert not rings(60, 60)
+    assert rings(10**6, None)
+    # One of two is enough.
+    twice = changed(resources(AWS, 3), ALARM, "threshold", 10**9, name="eu-west-1-signals-main-lag")
+    spare = [replace(each, name="spare") for each in resources(AWS, 3) if each.name.endswith("signals-main-lag")]
+    assert "resilience-lag-alarm" not in names([*twice, *spare], settings(AWS, 3))
+
+
+def test_backups_are_kept_for_a_week_once_there_is_a_copy() -> None:
+    """The example stacks keep them for longer; who asks for less is refused only where it counts."""
+    for stack, days, phase, caught in ((AWS, 1, 1, False), (AWS, 6, 2, True), (AWS, 7, 2, False), (AWS, 7, 5, False)):
+        found = changed(resources(stack, phase), PLAN, "rules.0.lifecycle.deleteAfter", days)
+        given = settings(stack, phase, backup_days=days)
+        assert ("lifecycle-backups" in names(found, given)) is caught, (days, phase)
+    found = changed(resources(GCP, 2), BUCKET, "lifecycleRules.0.condition.age", 6)
+    assert "lifecycle-backup-bucket" in names(found, settings(GCP, 2, backup_days=1))
 
 
 @pytest.mark.parametrize(("phase", "short"), [(1, {"rto_seconds", "rpo_seconds"}), (2, {"rto_seconds"}), (3, set())])
