@@ -2,12 +2,15 @@
 
 import asyncio
 import contextlib
+import resource
 import signal
 import sys
 from collections.abc import Iterator
 from pathlib import Path
 
 from service.settings import SettingsError, load
+
+DESCRIPTORS = 8192
 
 
 def main(arguments: list[str]) -> int:
@@ -37,9 +40,15 @@ def main(arguments: list[str]) -> int:
             yield
 
         def _stop(self) -> None:
-            service.draining = True
+            service.drain()
             self.should_exit = True
 
+    # A held request is a connection here and another at the gateway. A service that has run out of descriptors accepts
+    # nobody any more, not even those who ask whether it is ready; the soft limit is usually 1024.
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = DESCRIPTORS if hard == resource.RLIM_INFINITY else min(DESCRIPTORS, hard)
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     logs.start(settings.region)
     service = Service(settings)
     server = Server(

@@ -1,6 +1,7 @@
 """The HTTP interface for orders: where each request is answered, and how."""
 
 import asyncio
+import json
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -16,6 +17,7 @@ from service.context import PARTITION, USER_REGION, Context, context_of
 from service.deadlines import Deadline
 from service.egress import Answer
 from service.forwarding import Forwarder
+from service.holding import Again, Hold
 from service.member import Member, MemberError, NotWriterError, Placement, UnknownOutcomeError
 from service.metrics import Metrics
 from service.orders import NewOrder
@@ -56,6 +58,7 @@ class OrdersApi:
         members: Mapping[str, Member],
         cache: OrderCache,
         forwarder: Forwarder,
+        hold: Hold,
         metrics: Metrics,
     ) -> None:
         self._region = settings.region
@@ -64,6 +67,7 @@ class OrdersApi:
         self._members = members
         self._cache = cache
         self._forwarder = forwarder
+        self._hold = hold
         self._metrics = metrics
 
     # Writes
@@ -75,34 +79,56 @@ class OrdersApi:
         body = await _body(request, context.deadline)
         order = NewOrder.parse(body)
 
-        # The region that forwarded this may know a newer map, so the database itself has the last word then.
-        if place.writer != self._region and context.forwarded_by is None:
-            if place.member is not None and (age := place.member.age_ms) is not None:
-                # Who writes may have changed without a word reaching this region; another one knows.
-                raise unavailable(f"region {self._region} has heard nothing from its writer for {age / 1000:.1f} s")
+        async def attempt() -> Response:
+            # Anew each time: who writes may have changed, also to this very region.
+            self._map_file.refresh()
+            place = self._place(request, context, None)
+            if place.writer == self._region:
+                return await self._place_here(context, place, order, key)
+            # Also where this region has heard nothing from the writer for long, and may not know of a new one. A write
+            # that is passed on to the wrong region does no harm, as the database there has the last word; what is held
+            # meanwhile goes the right way once the map says so.
+            return await self._pass_on(context, place, key, body)
+
+        if context.forwarded_by is None:
+            return await self._hold.write(place.partition, attempt, context.deadline)
+        # It is held where it came from, and that region may know a newer map.
+        try:
+            return await self._place_here(context, place, order, key)
+        except Again as fault:
+            raise fault.problem from None
+
+    async def _pass_on(self, context: Context, place: Place, key: str, body: bytes) -> Response:
+        try:
             answer = await self._forwarder.forward(
                 context,
                 "/orders",
                 partition=place.partition,
                 region=place.writer,
                 user_region=place.user_region,
+                deadline=context.deadline,
                 headers=(("content-type", "application/json"), ("idempotency-key", key)),
                 body=body,
             )
-            return _passed_back(answer)
+        except Problem as problem:
+            raise Again(problem) from None
+        if answer.status in (409, 503):
+            raise Again(_problem_of(answer), busy=answer.status == 409)
+        return _passed_back(answer)
+
+    async def _place_here(self, context: Context, place: Place, order: NewOrder, key: str) -> Response:
         if place.member is None:
-            raise unavailable(f"region {self._region} holds no member of partition {place.partition}")
+            raise Again(unavailable(f"region {self._region} holds no member of partition {place.partition}"))
         try:
             placement = await place.member.place(order, home=place.user_region, key=key, deadline=context.deadline)
         except NotWriterError as fault:
             self._metrics.writes.labels("not_writer").inc()
-            self._map_file.refresh()
-            raise unavailable(
-                f"region {self._region} does not write partition {place.partition} now: {fault}"
+            raise Again(
+                unavailable(f"region {self._region} does not write partition {place.partition} now: {fault}")
             ) from None
         except MemberError as fault:
             self._metrics.writes.labels("unavailable").inc()
-            raise unavailable(f"the database of region {self._region} cannot take the order: {fault}") from None
+            raise Again(unavailable(f"the database of region {self._region} cannot take the order: {fault}")) from None
         except UnknownOutcomeError as fault:
             self._metrics.writes.labels("unknown").inc()
             raise unknown_outcome(f"the database of region {self._region} did not confirm the order: {fault}") from None
@@ -111,7 +137,7 @@ class OrdersApi:
 
     def _placed(self, placement: Placement, partition: str) -> Response:
         if placement.outcome == "in_flight":
-            raise Problem(
+            problem = Problem(
                 409,
                 "in-flight",
                 "A request with this key is under way",
@@ -119,6 +145,7 @@ class OrdersApi:
                 retry_after=1,
                 X_Written_Region=self._region,
             )
+            raise Again(problem, busy=True)
         if placement.outcome == "mismatch":
             raise Problem(
                 422,
@@ -227,15 +254,25 @@ class OrdersApi:
         if place.writer == self._region:
             raise unavailable(f"the database of region {self._region} does not answer")
         headers = () if position is None else ((POSITION.lower(), position.token()),)
-        answer = await self._forwarder.forward(
-            context,
-            target,
-            partition=place.partition,
-            region=place.writer,
-            user_region=place.user_region,
-            headers=headers,
-        )
-        return _passed_back(answer)
+
+        async def attempt(deadline: Deadline) -> Answer:
+            try:
+                answer = await self._forwarder.forward(
+                    context,
+                    target,
+                    partition=place.partition,
+                    region=place.writer,
+                    user_region=place.user_region,
+                    deadline=deadline,
+                    headers=headers,
+                )
+            except Problem as problem:
+                raise Again(problem) from None
+            if answer.status == 503:
+                raise Again(_problem_of(answer))
+            return answer
+
+        return _passed_back(await self._hold.read(place.partition, attempt, context.deadline))
 
     def _place(self, request: Request, context: Context, position: WritePosition | None) -> Place:
         user_region = request.headers.get(USER_REGION, self._region)
@@ -293,3 +330,15 @@ async def _body(request: Request, deadline: Deadline) -> bytes:
 def _passed_back(answer: Answer) -> Response:
     headers = {name: answer.headers[name] for name in PASSED_BACK if name in answer.headers}
     return Response(answer.body, answer.status, headers, answer.headers.get("content-type"))
+
+
+def _problem_of(answer: Answer) -> Problem:
+    """The refusal of another region's service, in its own words."""
+    try:
+        document = json.loads(answer.body)
+        kind = str(document["type"]).rpartition(":")[2]
+        problem = Problem(answer.status, kind, str(document["title"]), str(document["detail"]))
+    except (ValueError, KeyError, TypeError):
+        return unavailable(f"the other region answered {answer.status}")
+    problem.headers |= {name.title(): answer.headers[name] for name in PASSED_BACK if name in answer.headers}
+    return problem

@@ -22,6 +22,7 @@ from service.cache import OrderCache
 from service.context import Context
 from service.egress import Egress
 from service.forwarding import Forwarder
+from service.holding import Hold
 from service.logs import FIELDS
 from service.member import Member, keep_keys_short
 from service.metrics import Metrics
@@ -39,7 +40,8 @@ class Service:
     def __init__(self, settings: Settings) -> None:
         self.settings = settings
         self.metrics = Metrics(settings.region, VERSION)
-        self.map_file = MapFile(settings.partition_map)
+        self.hold = Hold()
+        self.map_file = MapFile(settings.partition_map, on_change=self.hold.news)
         self.members = {
             name: Member(name, endpoint, settings.database, capacity=settings.capacity)
             for name, endpoint in settings.members.items()
@@ -53,9 +55,13 @@ class Service:
         """What this region can do by itself. The writer's health is no part of it: one region would fail them all."""
         return bool(self.members) and not self.draining and all(member.answering for member in self.members.values())
 
+    def drain(self) -> None:
+        self.draining = True
+        self.hold.drain()
+
     def application(self) -> Starlette:
         forwarder = Forwarder(self.settings.region, self.egress, self.metrics)
-        api = OrdersApi(self.settings, self.map_file, self.members, self.cache, forwarder, self.metrics)
+        api = OrdersApi(self.settings, self.map_file, self.members, self.cache, forwarder, self.hold, self.metrics)
         return Starlette(
             routes=[
                 Route("/orders", api.place, methods=["POST"]),
@@ -112,6 +118,7 @@ class Service:
     async def _metrics(self, _: Request) -> Response:
         metrics = self.metrics
         metrics.map_version.set(self.map_file.current.version if self.map_file.current else 0)
+        metrics.writes_held.set(self.hold.held)
         for name, member in self.members.items():
             metrics.answering.labels(name).set(member.answering)
             if member.state is not None:

@@ -1,21 +1,17 @@
-"""Passing a request on to the region that writes a partition, and leaving it alone while it does not answer."""
+"""Passing a request on to the region that writes a partition."""
 
 import logging
 from collections.abc import Iterable
 
-from service.breaker import Breaker
 from service.context import FORWARDED_BY, PARTITION, USER_REGION, Context
 from service.deadlines import HEADER as DEADLINE
+from service.deadlines import Deadline
 from service.egress import Answer, Egress, NoAnswerError, NotSentError
 from service.metrics import Metrics
 from service.problems import Problem, unavailable, unknown_outcome
 
 log = logging.getLogger("service.forwarding")
 
-# Short, because a client that retries after a second must find the way open again once the other region is back.
-BREAKER_FAILURES = 5
-BREAKER_SECONDS = 0.5
-MAXIMUM_UNDER_WAY = 256
 SERVED_REGION = "x-served-region"  # in every answer of a service, and in none that a gateway makes up itself
 
 
@@ -24,8 +20,6 @@ class Forwarder:
         self._region = region
         self._egress = egress
         self._metrics = metrics
-        self._breakers: dict[tuple[str, str], Breaker] = {}
-        self._under_way = 0
 
     async def forward(
         self,
@@ -35,6 +29,7 @@ class Forwarder:
         partition: str,
         region: str,
         user_region: str,
+        deadline: Deadline,
         headers: Iterable[tuple[str, str]] = (),
         body: bytes = b"",
     ) -> Answer:
@@ -43,31 +38,17 @@ class Forwarder:
             raise unavailable(f"region {self._region} cannot answer for partition {partition}")
         if self._egress is None:
             raise unavailable(f"region {self._region} has no way to region {region}")
-        breaker = self._breakers.setdefault(
-            (partition, region), Breaker(failures=BREAKER_FAILURES, seconds=BREAKER_SECONDS)
-        )
-        if self._under_way >= MAXIMUM_UNDER_WAY or not breaker.allows():
-            self._count(partition, region, "refused")
-            raise unavailable(f"region {region}, which writes partition {partition}, does not answer at the moment")
-
-        self._under_way += 1
         context.notes["forwarded_to"] = region
         outcome = "failed"
         try:
-            answer = await self._send(context, target, partition, user_region, tuple(headers), body)
+            answer = await self._send(context, target, partition, user_region, deadline, tuple(headers), body)
             outcome = "answered"
             return answer
         except Problem as problem:
             log.warning("no answer from region %s for partition %s: %s", region, partition, problem.detail)
             raise
         finally:
-            self._under_way -= 1
-            if outcome == "answered":
-                breaker.succeeded()
-            else:
-                breaker.failed()
-            self._count(partition, region, outcome)
-            self._metrics.breakers.labels(partition, region).set(breaker.open)
+            self._metrics.forwards.labels(partition, region, outcome).inc()
 
     async def _send(
         self,
@@ -75,11 +56,11 @@ class Forwarder:
         target: str,
         partition: str,
         user_region: str,
+        deadline: Deadline,
         headers: tuple[tuple[str, str], ...],
         body: bytes,
     ) -> Answer:
         assert self._egress is not None
-        deadline = context.deadline
         method = "POST" if context.method == "POST" else "GET"  # also for HEAD, whose answer has no body to read
         for attempt in (1, 2):
             passed_on = [
@@ -108,6 +89,3 @@ class Forwarder:
                 raise (unknown_outcome if method == "POST" else unavailable)(detail)
             return answer
         raise AssertionError("unreachable")
-
-    def _count(self, partition: str, region: str, outcome: str) -> None:
-        self._metrics.forwards.labels(partition, region, outcome).inc()

@@ -34,8 +34,8 @@ class Metrics:
         self.forwards = Counter(
             "meridian_forwards", "Requests passed on", ["partition", "region", "outcome"], registry=registry
         )
-        self.breakers = Gauge(
-            "meridian_breaker_open", "1 while a region is left alone", ["partition", "region"], registry=registry
+        self.writes_held = Gauge(
+            "meridian_writes_held", "Users' writes under way, or waiting for a writer", registry=registry
         )
         self.token_reads = Counter(
             "meridian_token_reads", "Reads with a write position", ["outcome"], registry=registry

@@ -30,6 +30,23 @@ def test_a_region_without_a_member_is_not_ready_and_passes_on(regions: Regions, 
         assert service.stop() == 0
 
 
+@pytest.mark.skipif(not Path("/proc/self/limits").exists(), reason="only Linux tells another process's limits")
+def test_what_is_held_is_not_limited_by_descriptors(tmp_path: Path) -> None:
+    """256 would be used up by as many held writes, and nobody be accepted any more, not even for /healthz/ready."""
+    service = Service(tmp_path, "eu-central")
+    service.command = ["sh", "-c", 'ulimit -S -n 256; exec "$@"', "sh", *service.command]
+    service.publish("eu-central")
+    service.start()
+    try:
+        service.answers()
+        assert service.process is not None
+        limits = Path(f"/proc/{service.process.pid}/limits").read_text()
+        (soft, hard) = next(line.split()[3:5] for line in limits.splitlines() if line.startswith("Max open files"))
+        assert int(soft) == min(8192, int(hard))
+    finally:
+        assert service.stop() == 0
+
+
 def test_without_a_map_it_serves_nothing_until_one_comes(regions: Regions, tmp_path: Path) -> None:
     service = Service(tmp_path, "eu-central", members={"main": {"host": "127.0.0.1", "port": regions.primary.port}})
     service.map.write_text("{}")

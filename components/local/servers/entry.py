@@ -31,8 +31,9 @@ CHECK_TIMEOUT = "1s"
 UNHEALTHY_AFTER = 2
 HEALTHY_AFTER = 2
 
-# A read is quick or lost. A write may be held by the gateway during a failover: a try outlasts the gateway's own
-# limit (6 s), so that the same write is not sent twice at once, and there is time for a second one.
+# A read is quick or lost: asked elsewhere, it may be answered. A write may be held by a region's
+# service for 5 s during a failover: a try outlasts the gateway's own limit (6 s), so that the same write is not sent
+# twice at once, and there is time for a second one.
 READ_TIMEOUT, READ_TRY_TIMEOUT = "10s", "2.5s"
 WRITE_TIMEOUT, WRITE_TRY_TIMEOUT = "14s", "6.5s"
 
@@ -187,8 +188,8 @@ def _write(user: str) -> Json:
     return {
         "cluster": f"users-{user}",
         "timeout": WRITE_TIMEOUT,
-        # One more region is asked, and no third: each has tried to reach the writer for as long as its gateway holds a
-        # write, and a user who has to be refused should be told so.
+        # One more region is asked, and no third: each has tried to reach the writer for as long as it holds a write,
+        # and a user who has to be refused should be told so.
         "retry_policy": {**_elsewhere(), "num_retries": 1, "per_try_timeout": WRITE_TRY_TIMEOUT},
     }
 

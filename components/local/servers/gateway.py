@@ -11,8 +11,8 @@ Four ways lead through it:
 
 Where the writer is stands in two endpoint files a partition, `writer-<partition>` for requests and `db-<partition>`
 for replication. Operations own them: `ensure_files` makes them once and never touches them again. They are two
-because a failover points replication first and requests last. A held request that is tried again reads the endpoint
-anew, so that a switch is seen within milliseconds (a changed route would only be seen by new requests).
+because a failover points replication first and requests last. A request that is tried again reads the endpoint anew,
+so that a switch is seen within milliseconds (a changed route would only be seen by new requests).
 
 Every writer is reached in the same way, through the `:8443` of its region, also when that is this region: the file
 alone says where, and the name in it is both the SNI that is sent and the name the certificate must bear.
@@ -39,11 +39,10 @@ INTERNAL_HEADERS = (PARTITION_HEADER, "x-meridian-forwarded-by", "x-meridian-dea
 # The service answers within its own deadline of 5 s; this one only ends what hangs.
 SERVICE_TIMEOUT = "6s"
 
-# A write waits this long for a writer, through a failover, and each try this long for an answer. A try is longer than
-# a commit takes that waits for its first synchronous standby after a promotion (about 1 s at 100 ms round trip): a
-# second try would only meet the first one, still in flight.
-EGRESS_TIMEOUT = "3s"
-EGRESS_TRY_TIMEOUT = "2.5s"
+# Through a failover a write is held by the service that passes it on, not here: there one of hundreds tries, and here
+# each would. There is no limit for a single try: a second one would only meet the first, still in flight in a queue or
+# waiting for a standby. A link that swallows everything is found by the pings, within 2 s.
+EGRESS_TIMEOUT = "4s"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,7 +106,7 @@ def _here(spec: GatewaySpec, endpoint: Endpoint | None) -> list[Json]:
 
 
 def writer(spec: GatewaySpec, partition: str) -> Json:
-    """No health check: a writer that is gone must stay in the cluster, else Envoy refuses instead of holding."""
+    """No health check: where the writer is, and whether it is, is the pointer's to say."""
     return envoy.cluster(
         spec.folder,
         f"writer-{partition}",
@@ -212,11 +211,11 @@ def _to_writer(partition: str) -> Json:
             "cluster": f"writer-{partition}",
             "timeout": EGRESS_TIMEOUT,
             "retry_policy": {
-                "retry_on": "connect-failure,refused-stream,reset,retriable-status-codes",
-                "retriable_status_codes": [502, 503],  # the far gateway has no service, or the member takes no writes
+                # What breaks while a pointer changes. A refusal is an answer, for the service to make sense of:
+                # repeated for every held write it kept a writer's region too busy to come back.
+                "retry_on": "connect-failure,refused-stream,reset",
                 "retriable_request_headers": envoy.IDEMPOTENT,
-                "num_retries": 30,
-                "per_try_timeout": EGRESS_TRY_TIMEOUT,
+                "num_retries": 2,
                 "retry_back_off": envoy.back_off("0.05s", "0.4s"),
             },
         },
@@ -316,6 +315,6 @@ def stop(stack: Path, region: str) -> bool:
     return envoy_process.stop(paths.gateway_folder(stack, region))
 
 
-def is_ready(addresses: Addresses, slot: int) -> bool:
+def is_ready(addresses: Addresses, slot: int, *, timeout: float = 2.0) -> bool:
     """Whether a gateway answers there and has its configuration."""
-    return envoy_admin.is_ready(addresses.gateway_admin(slot))
+    return envoy_admin.is_ready(addresses.gateway_admin(slot), timeout=timeout)

@@ -291,8 +291,8 @@ class Service(_Server):
                 f"HTTP/1.1 {status} Status\r\nserver: stand-in\r\nx-served-region: {self.name}\r\n"
                 f"{'x-envoy-degraded: true' if self.degraded and path == '/healthz/ready' else 'x-well: true'}\r\n"
                 f"content-length: {0 if method == 'HEAD' else len(body)}\r\n\r\n".encode()
+                + (b"" if method == "HEAD" else body)
             )
-            writer.write(b"" if method == "HEAD" else body)
             await writer.drain()
 
     def asked(self, path: str) -> list[dict[str, Any]]:
