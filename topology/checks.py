@@ -21,9 +21,13 @@ from topology.addressing import (
 )
 from topology.catalogue import SLOTS, catalogue, jurisdictions
 from topology.errors import sentence
+from topology.ladder import LADDER
+from topology.model import Phase
 from topology.nearest import nearest
+from topology.places import places
 from topology.schema import RegionSetting, ResidencySetting, Settings
 from topology.section import Section
+from topology.witnesses import LEAST
 
 CLOUDS = frozenset({"aws", "gcp"})
 
@@ -160,8 +164,8 @@ def check_partitions(settings: Settings) -> Iterator[str]:
 
 
 def check_places(path: str, residency: ResidencySetting) -> Iterator[str]:
-    for key, places in (("primary", residency.primary), ("copies", residency.copies)):
-        for place in places or ():
+    for key, listed in (("primary", residency.primary), ("copies", residency.copies)):
+        for place in listed or ():
             if place not in jurisdictions():
                 yield (
                     f'{path}.{key}: no region of any target lies in "{place}". '
@@ -215,6 +219,26 @@ def check_retire(settings: Settings) -> Iterator[str]:
             yield f'retire: "{name}" is the home region, which a stack cannot give up. Take it out of the list.'
 
 
+def check_automatic(settings: Settings) -> Iterator[str]:
+    """What acts by itself goes by a limit. An asynchronous copy is always a little behind, so none at all, or none but
+    nothing, is a refusal each time; with a quorum there is normally nothing to lose."""
+    rpo, rung = settings.objectives.rpo_seconds, LADDER[settings.phase]
+    # Where there are no keepers, `automatic` is refused itself (topology/plan.py).
+    keeps = settings.target == "local" and settings.phase >= Phase.ACTIVE_PASSIVE and len(settings.regions) >= LEAST
+    if not settings.failover.automatic or rpo or not keeps:
+        return
+    behind = [each.name for each in places(settings, rung) if not rung.quorum or each.durability == "async"]
+    if behind:
+        said = "is missing" if rpo is None else "0 is not allowed"
+        yield (
+            f"objectives.rpo_seconds: {said}. `failover.automatic` is true and the replication of "
+            f"{', '.join(behind)} is asynchronous, so every failover by itself would be refused: nobody said that "
+            f"anything may be lost. Allowed with it: a whole number above 0, such as 10. Write it, set "
+            f"`failover.automatic` to false, or choose `database.durability: quorum` from "
+            f"{Phase.MULTI_REGION_READS.label} on."
+        )
+
+
 @dataclass(frozen=True)
 class Check:
     looks_at: frozenset[str]
@@ -266,6 +290,12 @@ CHECKS = (
     Check(frozenset({"target", "gcp", "hostname"}), checks_gcp.check_hostname),
     Check(frozenset({"target", "gcp", "service"}), checks_gcp.check_size),
     Check(frozenset({"target", "retention"}), checks_gcp.check_retention),
+    Check(
+        frozenset(
+            {"target", "phase", "regions", "home", "failover", "objectives", "database", "partitions", "residency"}
+        ),
+        check_automatic,
+    ),
     Check(frozenset({"target", "retire", "regions", "home"}), check_retire),
 )
 

@@ -200,7 +200,8 @@ class FailoverSetting(Section):
         False,
         allowed="true, false; true only with keepers: on the target local, from phase 3 on, with three regions listed",
         meaning="Whether `./meridian watch` moves the writer by itself when its region is lost, within "
-        "`objectives.rpo_seconds`. Else it alarms, and a person decides.",
+        "`objectives.rpo_seconds`, which has to be above 0 with asynchronous durability. Else it alarms, and a person "
+        "decides.",
     )
 
 

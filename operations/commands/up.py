@@ -4,6 +4,7 @@ import argparse
 import shlex
 import time
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from components.built import missing
@@ -12,6 +13,7 @@ from operations.changes import counts, counts_text
 from operations.console import answer, confirm, document, say
 from operations.engines.choice import choose
 from operations.errors import Exit, Refused
+from operations.failover import drivers
 from operations.failover.journal import refuse_unfinished
 from operations.progress import View
 from operations.stack import Stack
@@ -53,7 +55,8 @@ def _locked(options: argparse.Namespace, stack: Stack, began: float) -> int:
     if stack.topology.target == "local":
         from operations.drivers.local import require_writers_kept
 
-        require_writers_kept(stack.folder, transition.old, [member.name for member in transition.new.members])
+        planned = [member.name for member in transition.new.members]
+        require_writers_kept(stack.folder, transition.old, planned, partial(_writing, stack, engine.outputs()))
     given_up = transition.given_up(engine)
     if (unknown := tell_program(stack, transition.old, engine.outputs())) is not None:
         raise Refused(unknown)
@@ -106,6 +109,10 @@ def _locked(options: argparse.Namespace, stack: Stack, began: float) -> int:
     else:
         _tell(stack, new.phase.label, outputs, [region.name for region in new.regions_in_use], seconds, bool(changes))
     return Exit.DONE
+
+
+def _writing(stack: Stack, outputs: Mapping[str, Any] | None, partition: str) -> str | None:
+    return drivers.open_driver(stack, outputs, partition, None).observe().writer if outputs else None
 
 
 def _tell(

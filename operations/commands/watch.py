@@ -31,7 +31,9 @@ def run(options: argparse.Namespace) -> int:
     driver = drivers.open_driver(stack, outputs, options.partition, options.stand)
     acts = stack.topology.automatic_failover and not options.once
     say(f"watching the writer of {options.partition}; an outage {'moves it' if acts else 'is told, nothing is done'}")
-    return watching(driver, options.stand, once=options.once, act=lambda: _act(stack, options) if acts else None)
+    return watching(
+        driver, options.stand, once=options.once, act=lambda now: _act(stack, options, now) if acts else None
+    )
 
 
 def watching(
@@ -39,14 +41,16 @@ def watching(
     stand: str | None,
     *,
     once: bool,
-    act: Callable[[], None],
+    act: Callable[[Observation], None],
     clock: Callable[[], float] = time.time,
     sleep: Callable[[float], None] = time.sleep,
 ) -> int:
     """Until interrupted; with `once` until the first outage."""
     state, writer = watch.Watch(), None
     while True:
+        began = clock()
         now = driver.observe()
+        took = clock() - began
         if now.writer != writer:
             if writer is not None:
                 tell(clock(), f"{now.writer or 'nobody'} writes now instead of {writer}")
@@ -61,8 +65,8 @@ def watching(
                 if state.damped:
                     tell(clock(), f"ALARM: {writer} was lost again and again; nothing is done, look at it yourself")
                 else:
-                    act()
-        sleep(watch.pause(random.random()))  # noqa: S311 (jitter)
+                    act(now)
+        sleep(watch.pause(random.random(), took))  # noqa: S311 (jitter)
 
 
 WORDS: dict[watch.Change, str] = {
@@ -84,13 +88,14 @@ def reached(now: Observation, writer: str, stand: str | None) -> dict[str, bool]
     return {**(dict.fromkeys(seen, False) if down else seen), "here": answers}
 
 
-def _act(stack: Stack, options: argparse.Namespace) -> None:
+def _act(stack: Stack, options: argparse.Namespace, now: Observation) -> None:
     """As a person would: the same command, with the same refusals. A refusal is an alarm; the watch goes on."""
     words = ["failover", "--stack", stack.name, "--partition", options.partition, "--yes"]
     words += ["--from", options.stand] if options.stand else []
     words += ["--resume"] if journal.unfinished(stack.folder) is not None else []
     try:
-        command.run("failover", parser().parse_args(words))
+        # With --from both stand in the same place; what was just seen need not be looked at again.
+        command.run("failover", parser().parse_args(words), now=now if options.stand else None)
     except (Refused, Fault) as reason:
         tell(time.time(), f"ALARM: not moved: {reason}")
 

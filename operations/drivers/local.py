@@ -140,11 +140,11 @@ def _members(names: tuple[str, ...], stack: "Summary", answers: Mapping[str, Map
     return found
 
 
-def is_ready(service: Endpoint) -> bool | None:
+def is_ready(service: Endpoint, seconds: float = SECONDS) -> bool | None:
     """Whether a region's service takes users; None where it does not answer."""
     opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback never goes through a proxy
     try:
-        with opener.open(f"http://{service}/healthz/ready", timeout=SECONDS) as reply:
+        with opener.open(f"http://{service}/healthz/ready", timeout=seconds) as reply:
             return reply.status == 200
     except urllib.error.HTTPError as fault:
         fault.close()
@@ -200,18 +200,31 @@ def away(stack_folder: Path, block: str, stack: "Summary") -> dict[str, str]:
     }
 
 
-def require_writers_kept(stack_folder: Path, before: "Summary | None", planned: Collection[str]) -> None:
-    """Refuse a plan without the member that writes now, whichever the settings and the origin say."""
-    for partition in before.partitions if before else ():
-        writer = partition_map.writers(stack_folder, {partition.name: partition.origin})[partition.name]
-        region = before.region(writer) if before else None
-        dropped = [name for name in (region.members if region else ()) if name in partition.members]
-        others = [name for name in partition.members if name in planned]
-        if others and dropped and not set(dropped) & set(planned):
-            raise Refused(
-                f"regions: {', '.join(dropped)} writes {partition.name} now, and would be dropped. Move the writer "
-                f"first: `./meridian switchover --partition {partition.name} --to REGION`."
-            )
+def require_writers_kept(
+    stack_folder: Path,
+    before: "Summary | None",
+    planned: Collection[str],
+    writing: Callable[[str], str | None],
+) -> None:
+    """Refuse a plan without the member that writes now, whichever the settings and the origin say.
+
+    Writes go where the partition map says, and `writing` tells who takes them as far as that can be seen: where they
+    are two, neither is dropped.
+    """
+    if before is None:
+        return
+    for partition in before.partitions:
+        dropped = set(partition.members) - set(planned)
+        if not dropped or dropped == set(partition.members):
+            continue
+        mapped = partition_map.writers(stack_folder, {partition.name: partition.origin})[partition.name]
+        for writer in dict.fromkeys((mapped, writing(partition.name))):
+            region = before.region(writer) if writer else None
+            for name in dropped & set(region.members if region else ()):
+                raise Refused(
+                    f"regions: {name} writes {partition.name} now, and would be dropped. Move the writer first: "
+                    f"`./meridian switchover --partition {partition.name} --to REGION`."
+                )
 
 
 def check_programs(settings: Any) -> None:

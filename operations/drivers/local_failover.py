@@ -35,9 +35,10 @@ POLL = 0.012
 IN_FLIGHT_SECONDS = 3.0  # a write's own deadline at the gateways
 CATCH_UP_SECONDS = 15.0
 FOLLOW_SECONDS = 5.0
+RECONNECT_SECONDS = 1.5  # the farthest member has its new connection by then, or holds on to one that is dead
 LEASE_SECONDS = 8.0  # an older lease to run out, and a round trip to a majority
 DRIFT = 0.02  # two clocks that may each be off by one per cent
-PROMOTE_SECONDS = 30
+PROMOTE_SECONDS = 30.0
 VERIFY_SECONDS = 10.0
 CUSTOMER = "meridian-check"  # whose orders a verification places
 
@@ -74,6 +75,7 @@ class LocalDriver:
     def __init__(self, ground: Ground, entry_url: str) -> None:
         self.ground = ground
         self.entry_url = entry_url
+        self._fenced: tuple[int, float] | None = None  # a term, and when by `monotonic` all leases below it have ended
 
     def observe(self, among: Collection[str] | None = None) -> Observation:
         with as_faults():
@@ -100,7 +102,7 @@ class LocalDriver:
                 connection.execute(f"alter system set {HOLD} = on")
                 connection.execute("select pg_reload_conf()")
             # The postmaster passes the word on to its sessions; they obey before their next statement.
-            time.sleep(2 * POLL)
+            time.sleep(POLL)
             held = connection.execute("select clock_timestamp()").fetchone()
             deadline = time.monotonic() + IN_FLIGHT_SECONDS
             while True:
@@ -145,14 +147,10 @@ class LocalDriver:
                     time.sleep(POLL)
         return Done(detail=f"up to {last[0]}")
 
-    def release_old(self, writer: str, term: int) -> Done:
-        ground, keepers = self.ground, self.ground.keepers
-        if keepers is None:
-            return Done(already=True)
-        ground.require(writer)
-        if postgres.is_running(ground.member(writer)):
-            raise Fault(f"{ground.member(writer).member} runs: its lease may not be given back")
-        return local_rejoin.release(ground, writer, below=term)
+    def claim(self, target: str, term: int) -> Done:
+        self.ground.require(target)
+        self._claim(target, term)
+        return Done(detail=f"term {term}")
 
     def reinstate(self, writer: str, term: int) -> Done:
         ground, member = self.ground, self.ground.member(writer)
@@ -178,7 +176,7 @@ class LocalDriver:
     # --- the fence ---------------------------------------------------------------------------------------------------
 
     def fence(self, term: int) -> Done:
-        self._fence(term)
+        self._fenced = (term, time.monotonic() + self._fence(term) * (1 + DRIFT))
         return Done(detail=f"term {term}")
 
     def await_fenced(self, term: int, writer: str) -> Fenced:
@@ -188,7 +186,10 @@ class LocalDriver:
             if ground.reaches(writer) and not postgres.is_running(member) and postgres_demotion.is_replica(member):
                 return Fenced(how="stopped", detail=f"{member.member} is down, and would start as a replica")
             raise Fault(f"this stack has no lease, and {writer} was not seen to be down")
-        left = self._fence(term) * (1 + DRIFT)
+        if self._fenced is None or self._fenced[0] != term:
+            self.fence(term)
+        assert self._fenced is not None
+        left = max(0.0, self._fenced[1] - time.monotonic())
         if left > LEASE_SECONDS:
             raise Fault(f"a lease of {writer} would still run for {left:.0f} s")
         # Nobody of this majority renews it, and no other majority is without one of them.
@@ -209,32 +210,45 @@ class LocalDriver:
 
     # --- the new writer ----------------------------------------------------------------------------------------------
 
+    def turn(self, target: str, members: Collection[str]) -> Done:
+        self.ground.require(target)
+        with as_faults():
+            self._turn(target, self.ground.reachable(region for region in members if region != target))
+        return Done()
+
     def follow(self, target: str, members: Collection[str]) -> Done:
         self.ground.require(target)
         with as_faults():
             return Done(detail=self._repoint(target, members))
 
+    def _turn(self, target: str, members: Collection[str]) -> None:
+        ground = self.ground
+        turned = [region for region in members if ground.point(region, "db", target)]
+        time.sleep(2 * POLL)  # a gateway takes a few ms to see the file
+        for region in turned:
+            _reconnect(ground.members[region])
+
     def _repoint(self, target: str, members: Collection[str]) -> str:
         """Replication of these regions leads to the target, and their members use it. Who does not, in words."""
         ground = self.ground
         waiting = set(ground.reachable(region for region in members if region != target))
-        for region in waiting:
-            ground.point(region, "db", target)
-        deadline = time.monotonic() + FOLLOW_SECONDS
-        kicked: set[str] = set()
+        self._turn(target, waiting)
+        began, again = time.monotonic(), False
         with ground.owner(target) as connection:
             while True:
                 connected = {
                     row[0] for row in connection.execute("select application_name from pg_stat_replication").fetchall()
                 }
                 waiting = {region for region in waiting if ground.members[region].member not in connected}
+                waited = time.monotonic() - began
                 if not waiting:
                     return ""
-                if time.monotonic() > deadline:
+                if waited > FOLLOW_SECONDS:
                     return f"not followed yet by {', '.join(sorted(waiting))}"
-                for region in waiting - kicked:
-                    kicked.add(region)
-                    _reconnect(ground.members[region])
+                if waited > RECONNECT_SECONDS and not again:
+                    again = True
+                    for region in waiting:
+                        _reconnect(ground.members[region])
                 time.sleep(POLL)
 
     def promote(self, target: str, term: int) -> Done:
@@ -246,13 +260,17 @@ class LocalDriver:
             with ground.owner(target) as connection:
                 if connection.execute("select pg_is_in_recovery()").fetchone() == (False,):
                     return Done(already=True)
-                connection.execute("set statement_timeout = 0")
-                if connection.execute("select pg_promote(true, %s)", (PROMOTE_SECONDS,)).fetchone() != (True,):
-                    raise Fault(f"{ground.member(target).member} is not promoted after {PROMOTE_SECONDS} s")
+                # It would wait in steps of 100 ms (xlogfuncs.c, WAITS_PER_SECOND).
+                connection.execute("select pg_promote(false)")
+                deadline = time.monotonic() + PROMOTE_SECONDS
+                while connection.execute("select pg_is_in_recovery()").fetchone() != (False,):
+                    if time.monotonic() > deadline:
+                        raise Fault(f"{ground.member(target).member} is not promoted after {PROMOTE_SECONDS:.0f} s")
+                    time.sleep(POLL / 2)
         return Done()
 
-    def _take(self, region: str, term: int) -> None:
-        """A majority has granted the term to this region, so nobody else's lease is valid any more."""
+    def _claim(self, region: str, term: int) -> bool:
+        """Whether the region's keeper, which asks for the term from now on, has been granted it."""
         keepers, partition = self.ground.keepers_from(region), self.ground.partition.name
         if keepers is None:
             raise Fault(f"{region} has no keeper, so its member cannot have a lease")
@@ -261,12 +279,12 @@ class LocalDriver:
             raise Fault(f"the keeper of {region} does not answer, so its member cannot have a lease")
         if not taken.done:
             raise Fault(f"the keeper of {region} is at term {taken.term} and does not take {term}")
+        return taken.left_ms > 0
+
+    def _take(self, region: str, term: int) -> None:
+        """A majority has granted the term to this region, so nobody else's lease is valid any more."""
         deadline = time.monotonic() + LEASE_SECONDS
-        while True:
-            view = keeper.views(keepers, among=(region,))[region]
-            hold = view.holds.get(partition) if view else None
-            if hold is not None and hold.term == term and hold.left_ms > 0:
-                return
+        while not self._claim(region, term):
             if time.monotonic() > deadline:
                 raise Fault(f"{region} was granted no lease of term {term} within {LEASE_SECONDS:.0f} s")
             time.sleep(POLL)
@@ -288,7 +306,10 @@ class LocalDriver:
 
     def verify(self, target: str) -> Verification:
         tried = _Trial(self.entry_url, target)
-        deadline = time.monotonic() + VERIFY_SECONDS
+        plan = self.ground.summary.region(target)
+        # Where nobody serves beside the new writer there may be no way to it at all.
+        served = plan is not None and plan.serving.value != "none"
+        deadline = time.monotonic() + (VERIFY_SECONDS if served else 1.0)
         while not tried.done and time.monotonic() < deadline:
             tried.go_on()
         now = self.observe()

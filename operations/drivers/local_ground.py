@@ -20,6 +20,8 @@ from components.local.servers.member import MemberSpec
 from components.local.servers.postgres_files import OWNER
 from components.local.servers.postgres_session import Connection, session
 from operations.errors import Fault
+from topology.catalogue import catalogue
+from topology.distances import link
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -27,7 +29,9 @@ if TYPE_CHECKING:
     from topology import Summary
     from topology.summary import PartitionSummary
 
-PROBE_SECONDS = 1.0
+# What an answer may take beyond the way there and back, on a busy machine: gateways and keepers take a few ms.
+GRACE_SECONDS = 0.25
+FAR_MS = 320.0  # the longest way round the world and back, for a region that the catalogue does not know
 
 
 @contextmanager
@@ -97,6 +101,17 @@ class Ground:
         home = paths.region_folder(self.folder, region)
         return any(process.running(record.parent) for record in home.rglob(process.RECORD))
 
+    def patience(self, source: str | None, target: str, trips: int) -> float:
+        """How long to wait for something that takes so many trips from one region to another and back.
+
+        A region that is gone is waited for in vain, each time somebody looks.
+        """
+        if source is None or source == target:
+            return GRACE_SECONDS
+        known = catalogue("local")
+        there = source in known and target in known
+        return GRACE_SECONDS + trips * (link(known[source], known[target]).rtt_ms if there else FAR_MS) / 1000
+
     def require(self, region: str) -> None:
         if not self.reaches(region):
             place = f"from {self.vantage}" if self.vantage else "from here"
@@ -115,7 +130,8 @@ class Ground:
         )
         try:
             with (
-                socket.create_connection(address, PROBE_SECONDS) as plain,
+                # TLS 1.3 takes one trip; the delay proxy takes the connection itself at once.
+                socket.create_connection(address, self.patience(source, target, 1)) as plain,
                 context.wrap_socket(plain, server_hostname=gateway.service_name(target)),
             ):
                 return True

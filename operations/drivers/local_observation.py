@@ -6,21 +6,27 @@ from concurrent.futures import ThreadPoolExecutor
 
 from components.local.servers import entry, gateway, keeper, partition_map, postgres_status
 from components.local.servers.keeper import KeeperView
+from components.local.servers.keeper_lease import silent
 from components.local.servers.postgres_status import MemberStatus
 from operations.drivers.local import is_ready
 from operations.drivers.local_ground import Ground
 from operations.failover.driver import LeaseFacts, MemberFacts, Observation
 
-MEMBER_SECONDS = 1.5
-KEEPER_SECONDS = 1.2
+MEMBER_SECONDS = 1.0
+NEAR_SECONDS = 0.5  # a service or a gateway, asked in its own region
 HEARD_MS = 800.0  # a keeper asks its peers every quarter of a second, and the farthest answers within another
 
 Views = Mapping[str, KeeperView | None]
 
 
 def observe(ground: Ground, among: Collection[str] | None = None) -> Observation:
-    """`among`: the regions to ask; of the others nothing is known."""
+    """`among`: the regions to ask; of the others nothing is known.
+
+    With a quorum those are asked for their members alone: what is lost is then known from the positions, and the
+    keepers take two trips to answer while writes stand still.
+    """
     at = time.time()
+    brief = among is not None and ground.partition.durability == "quorum"
     asked = ground.used if among is None else tuple(region for region in ground.used if region in among)
     reached = ground.reachable(asked)
     here = [region for region in reached if region in ground.members]
@@ -31,20 +37,26 @@ def observe(ground: Ground, among: Collection[str] | None = None) -> Observation
             {ground.members[region].member: ground.members[region].endpoint for region in here},
             timeout=MEMBER_SECONDS,
         )
-        keepers = ground.keepers
+        keepers = None if brief else ground.keepers
         # Those of witnesses are asked always: no member tells whether they are gone.
         voters = [name for name in keepers.slots if name in asked or name not in ground.used] if keepers else []
-        views_ = pool.submit(keeper.views, keepers, among=voters, timeout=KEEPER_SECONDS) if keepers else None
+        views_ = {region: pool.submit(_view, ground, keepers, region) for region in voters} if keepers else {}
         sights = {
             (source, target): pool.submit(ground.answers, source, target)
             for source in reached
             for target in asked
-            if source != target
+            if source != target and not brief
         }
-        ready = {region: pool.submit(is_ready, ground.addresses.service(ground.slots[region])) for region in here}
-        up = {region: pool.submit(gateway.is_ready, ground.addresses, ground.slots[region]) for region in here}
+        ready = {
+            region: pool.submit(is_ready, ground.addresses.service(ground.slots[region]), NEAR_SECONDS)
+            for region in here
+        }
+        up = {
+            region: pool.submit(gateway.is_ready, ground.addresses, ground.slots[region], timeout=NEAR_SECONDS)
+            for region in here
+        }
         found = {region: members.result()[ground.members[region].member] for region in here}
-        views: Views = views_.result() if views_ else {}
+        views: Views = {region: view.result() for region, view in views_.items()}
         serving = {region: ready[region].result() is True and up[region].result() for region in here}
         seen = {pair: sight.result() for pair, sight in sights.items()}
 
@@ -63,7 +75,7 @@ def observe(ground: Ground, among: Collection[str] | None = None) -> Observation
         writer=writer,
         members=facts,
         vantages=_vantages(ground, reached, seen, views),
-        lease=_lease(ground, views),
+        lease=None if brief else _lease(ground, views),
         admitted=frozenset(
             region.name
             for region in ground.summary.regions
@@ -71,7 +83,34 @@ def observe(ground: Ground, among: Collection[str] | None = None) -> Observation
         ),
         pointers=pointers,
         quorum=frozenset(region for region in ground.members if region != writer) if quorum else frozenset(),
+        down=frozenset(region for region in here if found[region] is None and not _is_seen(ground, views, region)),
+        silent_seconds=_silent_seconds(ground, views),
+        bytes_per_second=_rate(ground, views, writer),
     )
+
+
+def _is_seen(ground: Ground, views: Views, region: str) -> bool:
+    """Whether the keeper beside a member has an answer of it."""
+    view = views.get(region)
+    return view is not None and ground.partition.name in view.sights[region].members
+
+
+def _silent_seconds(ground: Ground, views: Views) -> float:
+    name = ground.partition.name
+    ended = [view.votes[name].ended_ms / 1000 for view in views.values() if view is not None and name in view.votes]
+    return silent(ended, ground.keepers.majority) if ground.keepers else 0.0
+
+
+def _rate(ground: Ground, views: Views, writer: str | None) -> float | None:
+    """The most that the writer was seen to write of late."""
+    name = ground.partition.name
+    sights = [sight for view in views.values() if view for region, sight in view.sights.items() if region == writer]
+    return max((sight.rates[name] for sight in sights if name in sight.rates), default=None)
+
+
+def _view(ground: Ground, keepers: keeper.Keepers, region: str) -> KeeperView | None:
+    """One trip for the handshake, one for the question."""
+    return keeper.views(keepers, among=(region,), timeout=ground.patience(ground.vantage, region, 2))[region]
 
 
 def _writer(ground: Ground, found: Mapping[str, MemberStatus | None], reached: tuple[str, ...]) -> str | None:
@@ -156,8 +195,8 @@ def _lag_seconds(status: MemberStatus, last_known: tuple[int, float] | None) -> 
 
 
 def _may_write(ground: Ground, region: str, views: Views) -> bool:
-    """Whether a writer's lease, where it needs one, may still run."""
-    if ground.keepers is None:
+    """Whether a writer's lease, where it needs one, may still run; also where nobody was asked for it."""
+    if not views:
         return True
     name, view = ground.partition.name, views.get(region)
     if view is not None and name in view.holds:
@@ -171,8 +210,12 @@ def _why_not(ground: Ground, region: str, serving: bool, writer: str | None) -> 
     if plan is None or plan.serving.value == "none":
         return "the region has no service"
     sizes = ground.partition.members
-    if writer in ground.members and sizes[ground.members[region].member] != sizes[ground.members[writer].member]:
-        return f"its member is {sizes[ground.members[region].member]}, the writer's is not"
+    mine, its = (
+        sizes[ground.members[region].member],
+        sizes.get(ground.members[writer].member) if writer in ground.members else None,
+    )
+    if mine == "minimal" and its not in (mine, None):
+        return f"its member is {mine}, the writer's is {its}"
     return "" if serving else "its service or its gateway is not ready"
 
 

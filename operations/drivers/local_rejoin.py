@@ -154,18 +154,12 @@ def point(ground: Ground, regions: Collection[str], target: str) -> bool:
     return any(changed)
 
 
-def release(ground: Ground, region: str, *, below: int | None = None) -> Done:
-    """The keeper beside this member gives up the term that it holds, if it holds one (below a given one)."""
-    keepers, partition = ground.keepers_from(region), ground.partition.name
+def release(ground: Ground, region: str) -> Done:
+    """The keeper beside this member gives up the term that it holds, if it holds one."""
+    keepers = ground.keepers_from(region)
     if keepers is None:
         return Done(already=True)
-    view = keeper.views(keepers, among=(region,))[region]
-    if view is None:
+    term = keeper.release(keepers, region, ground.partition.name)
+    if term is None:
         raise Fault(f"the keeper of {region} does not answer, so its lease cannot be given back")
-    hold = view.holds.get(partition)
-    if hold is None or hold.term == 0 or (below is not None and hold.term >= below):
-        return Done(already=True)
-    found = keeper.release(keepers, region, partition, hold.term)
-    if found is None or not found.done:
-        raise Fault(f"the keeper of {region} does not give back the lease of term {hold.term}")
-    return Done(detail=f"term {hold.term}")
+    return Done(detail=f"term {term}", already=term == 0)

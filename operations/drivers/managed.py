@@ -148,8 +148,8 @@ class Managed(ABC):
     def hold_writes(self, writer: str) -> Done:
         return Done(detail=f"{self.service} does so as it switches over", already=True)
 
-    def release_old(self, writer: str, term: int) -> Done:
-        return Done(detail="there is no lease to give back", already=True)
+    def claim(self, target: str, term: int) -> Done:
+        return Done(detail="there is no lease to ask for", already=True)
 
     def fence(self, term: int) -> Done:
         return Done(detail=f"{self.service} does so as it fails over", already=True)
@@ -157,6 +157,9 @@ class Managed(ABC):
     def await_fenced(self, term: int, writer: str) -> Fenced:
         """The promise is the service's; docs/<target>/failover.md says how far it goes."""
         return Fenced(how="service", detail=f"{self.service} answers for {writer}")
+
+    def turn(self, target: str, members: Collection[str]) -> Done:
+        return self.follow(target, members)
 
     def follow(self, target: str, members: Collection[str]) -> Done:
         return Done(detail=f"{self.service} moves the copies along", already=True)

@@ -16,7 +16,7 @@ from operations.failover import decision, drivers, journal, protocol, report
 from operations.failover.decision import Ground, Kind, Request
 from operations.failover.driver import Driver, Fenced, Observation
 from operations.failover.journal import Journal
-from operations.failover.loss import limit, loss
+from operations.failover.loss import announced, limit
 from operations.failover.protocol import State
 from operations.failover.runner import Runner
 from operations.stack import Stack
@@ -42,7 +42,8 @@ class Command:
         return shlex.join([*found, *(["--to", options.to] if options.to else [])])
 
 
-def run(kind: Kind, options: argparse.Namespace) -> int:
+def run(kind: Kind, options: argparse.Namespace, *, now: Observation | None = None) -> int:
+    """`now`: what the one who calls has just seen from where the operation stands; else it looks itself."""
     command = _read(kind, options)
     folder = command.stack.folder
     with ExitStack() as locks:
@@ -53,7 +54,7 @@ def run(kind: Kind, options: argparse.Namespace) -> int:
                 say(f"warning: the stack is being changed by {holder}")
         else:
             locks.enter_context(lock.held(folder, command.words))
-        return _locked(command)
+        return _locked(command, now)
 
 
 def _read(kind: Kind, options: argparse.Namespace) -> Command:
@@ -85,7 +86,7 @@ def _read(kind: Kind, options: argparse.Namespace) -> Command:
     return Command(kind, options, stack, outputs, running, ground, request)
 
 
-def _locked(command: Command) -> int:
+def _locked(command: Command, now: Observation | None) -> int:
     options, folder = command.options, command.stack.folder
     before = journal.unfinished(folder)
     carries_on = options.resume or options.undo
@@ -96,7 +97,7 @@ def _locked(command: Command) -> int:
     if before is not None and before.state.partition != options.partition:
         raise Refused(f"{before} is about {before.state.partition}: `{_again(command, before)}` carries on with it.")
     driver = drivers.open_driver(command.stack, command.outputs, options.partition, _vantage(command))
-    now = driver.observe()
+    now = now or driver.observe()
     if before is not None:
         taken_up = _taken_up(command, before, now)
         if taken_up is not None:
@@ -160,9 +161,9 @@ def _another(command: Command, state: State, now: Observation) -> State:
         raise Refused(fault)
     again = protocol.anew(state, now, by_hand=command.request.old_writer_is_fenced)
     target, notes = decision.best(command.ground, command.request, now, {state.writer, *again.suspects})
-    found = loss(now, target)
+    found = announced(now, target)
     decision.check_loss(found, command.request)
-    again = replace(again, target=target, received=now.members[target].received_lsn, loss=found)
+    again = replace(again, target=target, received=now.members[target].received_lsn, loss=found, announced=found)
     report.show_plan(command.stack.name, again, now, notes)
     confirm("Go on?", yes=command.options.yes)
     return again

@@ -6,7 +6,7 @@ from typing import Literal, TypeAlias
 
 from operations.errors import Refused
 from operations.failover.driver import MemberFacts, Observation
-from operations.failover.loss import NOTHING, Limit, Loss, loss
+from operations.failover.loss import NOTHING, Limit, Loss, announced
 
 Kind: TypeAlias = Literal["switchover", "failover", "rejoin", "failback"]
 
@@ -166,7 +166,7 @@ def _failover(ground: Ground, request: Request, now: Observation, writer: str) -
     if fence_fault:
         raise Refused(fence_fault)
     target, notes = best(ground, request, now, without={writer})
-    found = loss(now, target)
+    found = announced(now, target)
     check_loss(found, request)
     return Decision(
         kind="failover",
@@ -246,6 +246,8 @@ def _too_healthy(now: Observation, writer: str) -> Iterator[str]:
     facts = now.members[writer]
     if facts.reachable and facts.accepts_writes:
         yield f"{writer} answers and takes writes. `switchover` moves the writer without losing any."
+        return
+    if writer in now.down:
         return
     holds = now.lease is not None and now.lease.holder == writer and now.lease.left_seconds > 0
     reached, asked = seen(now, writer)

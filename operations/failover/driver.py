@@ -59,6 +59,8 @@ class Observation:
     pointers: Mapping[str, str | None] = field(default_factory=dict)
     # The regions of which at least one surely holds every acknowledged write; empty where replication is asynchronous.
     quorum: frozenset[str] = frozenset()
+    # The regions that are reached from here, and in which nobody gets an answer of the member: its server is down.
+    down: frozenset[str] = frozenset()
     # For how long the writer has surely acknowledged nothing: since its lease ended, say. 0 where that is not known.
     silent_seconds: float = 0.0
     # The most that the writer was seen to write, in bytes of log a second; None where nobody measured it.
@@ -114,7 +116,8 @@ class Driver(Protocol):
         """Ask everything at the same time; within about 2 s, also where regions are gone.
 
         `among` names the regions to ask, all others are taken as unreachable: while writes stand still nobody waits
-        for a region that is known to be gone.
+        for a region that is known to be gone. `lease` is then None, and `vantages` empty, where what may be lost
+        does not depend on them.
         """
         ...
 
@@ -127,7 +130,10 @@ class Driver(Protocol):
     # --- a writer that can be reached ---
 
     def hold_writes(self, writer: str) -> Done:
-        """No new write begins; those in flight end. A write that comes meanwhile waits at the gateways."""
+        """No new write begins; those in flight end; the writer's lease, where there is one, is given back if it can be.
+
+        A write that comes meanwhile waits at the gateways.
+        """
         ...
 
     def stop_writer(self, region: str) -> Done:
@@ -141,10 +147,10 @@ class Driver(Protocol):
         """The target has replayed everything of the writer that was stopped, up to its shutdown checkpoint."""
         ...
 
-    def release_old(self, writer: str, term: int) -> Done:
-        """Give back the lease of a writer that was stopped, of any term below `term`, so that nobody waits for it.
+    def claim(self, target: str, term: int) -> Done:
+        """The target's keeper asks for the term from now on, and the call returns: `promote` waits for the grant.
 
-        Refused (a Fault) while the writer's server runs.
+        Whoever has the lease has it to its end; nothing is granted before.
         """
         ...
 
@@ -169,6 +175,10 @@ class Driver(Protocol):
         ...
 
     # --- the new writer ---
+
+    def turn(self, target: str, members: Collection[str]) -> Done:
+        """The way of these members leads to the target, and they begin to take it; `follow` waits until they have."""
+        ...
 
     def follow(self, target: str, members: Collection[str]) -> Done:
         """These members take their log from the target, which is not promoted yet, and go on doing so afterwards.

@@ -60,7 +60,8 @@ class Journal:
         self._note(step, "begun", state)
 
     def ended(self, step: Step, state: State, *, seconds: float, detail: str, already: bool) -> None:
-        self._note(step, "ended", state, seconds=round(seconds, 4), detail=detail, already=already)
+        """On disk with the next entry: writes may stand still, and a step whose end is not known is made again."""
+        self._add(step, "ended", state, seconds=round(seconds, 4), detail=detail, already=already)
 
     def failed(self, step: Step, state: State, why: str) -> None:
         self._note(step, "failed", state, detail=why)
@@ -77,9 +78,12 @@ class Journal:
         self.write()
 
     def _note(self, step: Step, what: str, state: State, **more: Any) -> None:
+        self._add(step, what, state, **more)
+        self.write()
+
+    def _add(self, step: Step, what: str, state: State, **more: Any) -> None:
         self.state = state
         self.events.append({"at": self.clock(), "step": step.key, "what": what, **more})
-        self.write()
 
     def write(self) -> None:
         record = {

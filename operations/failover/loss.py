@@ -8,6 +8,8 @@ from operations.errors import Refused
 from operations.failover.driver import Observation
 
 SECONDS = {"ms": 0.001, "s": 1.0, "min": 60.0, "h": 3600.0}
+# What two looks tell of the same moment differs by a round trip between the farthest regions at most.
+BETWEEN_LOOKS = 0.3
 BYTES = {"B": 1, "kB": 10**3, "MB": 10**6, "GB": 10**9, "KiB": 2**10, "MiB": 2**20, "GiB": 2**30}
 ALLOWED = "seconds such as 10s or 500ms, bytes of log such as 1MB, 0 for nothing at all, or `any`"
 
@@ -26,6 +28,20 @@ class Loss:
     @property
     def nothing(self) -> bool:
         return self.seconds == 0 and self.bytes == 0
+
+    @property
+    def rounded(self) -> "Loss":
+        """As it is printed, and never less: whole seconds from ten on, tenths below; two digits of the bytes."""
+        if self.nothing:
+            return self
+        seconds, size = self.seconds, self.bytes
+        if seconds is not None:
+            tenths = math.ceil(round(seconds * 10, 6))  # 2.3 * 10 is a little more than 23
+            seconds = tenths / 10 if tenths < 100 else float(math.ceil(round(seconds, 6)))
+        if size is not None:
+            unit = 10 ** max(0, len(str(size)) - 2)
+            size = -(-size // unit) * unit
+        return Loss(seconds=seconds, bytes=size)
 
     def __str__(self) -> str:
         if self.nothing:
@@ -111,8 +127,21 @@ def loss(now: Observation, target: str, *, fenced_at: float | None = None) -> Lo
         seconds = max(0.0, seconds)
     if facts.lag_bytes is None:
         return Loss(seconds=seconds, bytes=None)
-    written = 0 if now.bytes_per_second is None or seconds is None else math.ceil(now.bytes_per_second * seconds)
-    return Loss(seconds=seconds, bytes=max(facts.lag_bytes, lacking, written))
+    return Loss(seconds=seconds, bytes=max(facts.lag_bytes, lacking, _written(now, seconds)))
+
+
+def announced(now: Observation, target: str) -> Loss:
+    """The loss as it is said before anything is done: above what a later look at the same outage finds."""
+    found = loss(now, target)
+    if found.nothing or found.seconds is None:
+        return found.rounded
+    seconds = found.seconds + BETWEEN_LOOKS
+    size = None if found.bytes is None else max(found.bytes, _written(now, seconds))
+    return Loss(seconds=seconds, bytes=size).rounded
+
+
+def _written(now: Observation, seconds: float | None) -> int:
+    return 0 if now.bytes_per_second is None or seconds is None else math.ceil(now.bytes_per_second * seconds)
 
 
 def _seconds(seconds: float) -> str:

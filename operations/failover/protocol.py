@@ -16,10 +16,14 @@ Why the steps stand in this order:
 
 - Whatever can be done while users still write is done then: the target's slots, and the other members following it. A
   member that follows the target before its promotion goes over to the new timeline by itself; one that is pointed at
-  it afterwards keeps a quorum waiting (about a second between continents).
+  it afterwards keeps a quorum waiting (about a second between continents). In an unplanned move with a quorum that is
+  done while the lease runs out: the old writer then acknowledges less, and loses nothing. Without a quorum its members
+  are left to it as long as it may write, for what it still ships is not lost, and nobody waits for them afterwards.
 - A planned move stops the writer before anything else is changed, and promotes only a target that has replayed the
   writer's shutdown checkpoint: it can lose nothing, and until the promotion everything can be undone (`reinstate`).
-- An unplanned one asks for the fence first, because the lease takes its time to run out, and decides on the target
+  The old lease is given back with the hold, and the target asks for the next one while the writer stops: round trips
+  between continents would else make the pause longer.
+- An unplanned one asks for the fence early, because the lease takes its time to run out, and decides on the target
   again once it has: the old writer may have written until then, and with a quorum only the member with the most has
   surely every acknowledged write.
 - Replication is pointed before requests, and users are let in after both.
@@ -38,12 +42,13 @@ from operations.failover.loss import Limit, Loss
 
 Action: TypeAlias = Literal[
     "prepare",
+    "turn",
     "follow",
     "hold_writes",
     "stop_writer",
     "catch_up",
+    "claim",
     "fence",
-    "release_old",
     "await_fenced",
     "decide",
     "promote",
@@ -60,12 +65,13 @@ Action: TypeAlias = Literal[
 
 TEXT: dict[Action, str] = {
     "prepare": "make {region} ready to be the writer",
+    "turn": "turn the other members to {region}",
     "follow": "let the other members follow {region}",
     "hold_writes": "hold new writes, and let those in flight end",
     "stop_writer": "stop {region}",
     "catch_up": "wait until {region} has everything",
+    "claim": "let {region} ask for the lease",
     "fence": "raise the term, so that no older lease is renewed",
-    "release_old": "give back the lease of {region}",
     "await_fenced": "wait until {region} surely acknowledges nothing",
     "decide": "choose the member that has received most",
     "promote": "promote {region}",
@@ -118,12 +124,14 @@ class State:
     target: str
     away: str | None
     term: int | None
-    loss: Loss
+    loss: Loss  # as far as it is known by now
+    announced: Loss  # before anything was done
     limit: Limit | None  # None: a person was asked
     received: int | None  # what the target had as it was decided on
     hold_out: tuple[str, ...]
     by_hand: bool  # a person answers for the old writer's silence
     stop_first: bool  # the old writer, or the region that comes back, runs as a writer that takes no writes
+    quorum: bool = False  # commits wait for another member
     undoing: bool = False
     begun: tuple[str, ...] = ()
     done: tuple[str, ...] = ()
@@ -160,11 +168,13 @@ def start(decision: Decision, request: Request, now: Observation, *, partition: 
         away=decision.away,
         term=decision.term,
         loss=decision.loss,
+        announced=decision.loss,
         limit=request.limit,
         received=now.members[decision.target].received_lsn,
         hold_out=tuple(sorted(decision.hold_out)),
         by_hand=by_hand,
         stop_first=stop_first and decision.kind != "switchover",
+        quorum=bool(now.quorum),
         fenced=Fenced(how="operator", detail="--old-writer-is-fenced") if by_hand else None,
         fenced_at=now.at if by_hand else None,
     )
@@ -195,11 +205,10 @@ def _planned(state: State) -> Iterator[Step]:
     yield Step(action="prepare", region=state.target)
     yield Step(action="follow", region=state.target)
     yield Step(action="hold_writes", region=state.writer)
+    if state.term is not None:
+        yield Step(action="claim", region=state.target)
     yield Step(action="stop_writer", region=state.writer)
     yield Step(action="catch_up", region=state.target)
-    if state.term is not None:
-        yield Step(action="fence")
-        yield Step(action="release_old", region=state.writer)
     yield from _take_over(state)
     yield Step(action="rejoin", region=state.writer)
     yield Step(action="verify", region=state.target)
@@ -208,14 +217,20 @@ def _planned(state: State) -> Iterator[Step]:
 def _unplanned(state: State) -> Iterator[Step]:
     if state.stop_first:
         yield Step(action="stop_writer", region=state.writer)
-    if state.term is not None:
-        yield Step(action="fence")
+    if state.term is not None and not state.quorum:
+        yield Step(action="fence")  # at once: until then a writer that is only cut off acknowledges what will be lost
     yield Step(action="prepare", region=state.target)
+    if state.quorum:
+        yield Step(action="turn", region=state.target)
+        if state.term is not None:
+            yield Step(action="fence")
     if state.term is not None:
         yield Step(action="await_fenced", region=state.writer)
     yield Step(action="decide")
-    yield Step(action="follow", region=state.target)
+    if state.quorum:
+        yield Step(action="follow", region=state.target)
     yield from _take_over(state)
+    yield Step(action="follow", region=state.target)
     yield Step(action="muster", region=state.target)
     yield from _mending(state)
     yield Step(action="verify", region=state.target)
@@ -235,16 +250,21 @@ def _mending(state: State) -> Iterator[Step]:
 
 
 def _undo(state: State) -> Iterator[Step]:
-    """Back to the old writer. A target that may have been promoted is fenced first, as a writer would be."""
-    if state.moved and state.term is not None:
+    """Back to the old writer. A target that may have the lease is fenced first, as a writer would be."""
+    if _claimed(state):
         yield Step(action="fence")
         yield Step(action="await_fenced", region=state.target)
     if any(key.split()[0] in TOUCHES or key == f"stop_writer {state.writer}" for key in state.begun):
         yield Step(action="reinstate", region=state.writer)
 
 
+def _claimed(state: State) -> bool:
+    """Whether the target may have been granted the run's term."""
+    return state.term is not None and (state.moved or f"claim {state.target}" in state.begun)
+
+
 # What the old writer, or those that follow it, would notice.
-TOUCHES = ("follow", "hold_writes", "fence", "promote")
+TOUCHES = ("turn", "follow", "hold_writes", "fence", "promote")
 
 
 def next_step(state: State, now: Observation) -> Step | Ended | Stuck:
@@ -267,7 +287,7 @@ def _instead(state: State, step: Step, now: Observation) -> Step | Stuck | None:
     if state.kind == "failover":
         if not state.moved:
             # The fence comes first in any case, and the choice after it.
-            return Step(action="decide") if step.action in ("prepare", "follow", "promote") else None
+            return Step(action="decide") if step.action in ("prepare", "turn", "follow", "promote") else None
         return Stuck(why=f"{state.target} may have been promoted, and cannot be reached.")
     return Stuck(why=f"{state.target} cannot be reached.")
 
@@ -284,8 +304,8 @@ def can_undo(state: State) -> bool:
 
 
 def undo(state: State) -> State:
-    """The run turned round. Where the target may have been promoted, a new term shuts it out first."""
-    term = state.term + 1 if state.moved and state.term is not None else state.term
+    """The run turned round. Where the target may have the lease, a new term shuts it out first."""
+    term = state.term + 1 if state.term is not None and _claimed(state) else state.term
     again = tuple(key for key in state.done if key.split()[0] not in ("fence", "await_fenced"))
     return replace(state, undoing=True, term=term, done=again)
 
@@ -423,6 +443,7 @@ def from_json(record: dict[str, Any]) -> State:
         **{
             **fields,
             "loss": Loss(**record["loss"]),
+            "announced": Loss(**record["announced"]),
             "limit": Limit(**limit) if limit else None,
             "fenced": Fenced(**fenced) if fenced else None,
         }

@@ -75,6 +75,7 @@ def summary(record: Journal, state: State) -> dict[str, Any]:
         "outcome": record.outcome,
         "term": state.term,
         "fenced": state.fenced.how if state.fenced else None,
+        "announced_loss": {"seconds": state.announced.seconds, "bytes": state.announced.bytes},
         "may_have_lost": {"seconds": state.loss.seconds, "bytes": state.loss.bytes},
         "seconds": round(record.events[-1]["at"] - record.since, 3),
         "pause_seconds": pause(record),

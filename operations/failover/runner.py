@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 from components.local.servers.errors import ServerFault
@@ -11,13 +11,12 @@ from operations.failover import decision, protocol
 from operations.failover.decision import Ground, Request
 from operations.failover.driver import Done, Driver, Fenced, MemberFacts, Observation, Rejoined, Verification
 from operations.failover.journal import Journal
-from operations.failover.loss import loss
+from operations.failover.loss import Limit, loss
 from operations.failover.protocol import Broken, Ended, State, Step, Stuck
 
 SETTLE_SECONDS = 300.0  # a member that was rebuilt has a whole copy to catch up with
 MUSTER_SECONDS = 6.0  # a replica notices within 5 s that a connection is dead (wal_receiver_timeout), and takes another
 POLL = 0.5
-SLACK = 1.1  # two looks never measure alike, and what is announced has two digits
 
 
 @dataclass
@@ -31,9 +30,17 @@ class Runner:
     agree: Callable[[str], bool] = lambda _: False  # asks a person; nobody to ask says no
     clock: Callable[[], float] = time.time
     sleep: Callable[[float], None] = time.sleep
+    choices: int = field(default=0, init=False)
 
     def run(self) -> State:
         """To the end. Raises `Fault` or `Refused` where it cannot go on, or where the run was undone."""
+        try:
+            return self._run()
+        except (Fault, Refused):
+            self.journal.write()
+            raise
+
+    def _run(self) -> State:
         state, reason, tried = self.journal.state, "", ""
         while True:
             step = protocol.next_step(state, self.now)
@@ -126,8 +133,8 @@ class Runner:
         match step.action:
             case "prepare":
                 return driver.prepare(region, [name for name in self.ground.regions if name != region])
-            case "follow":
-                return driver.follow(region, self._followers(state))
+            case "turn" | "follow":
+                return getattr(driver, step.action)(region, self._followers(state))
             case "catch_up":
                 return driver.catch_up(region, state.writer)
             case "fence":
@@ -136,7 +143,7 @@ class Runner:
                 return driver.await_fenced(term, region)
             case "admit":
                 return driver.admit(region, state.hold_out)
-            case "promote" | "release_old" | "reinstate":
+            case "claim" | "promote" | "reinstate":
                 return getattr(driver, step.action)(region, term)
             case "save_tail" | "rejoin":
                 moved = region == state.writer or f"promote {state.target}" in state.done
@@ -159,19 +166,27 @@ class Runner:
     def _decide(self, state: State) -> tuple[State, str]:
         """Once the old writer is silent: who has most now. Asks only whom it reached, for writes stand still."""
         among = [region for region, facts in self.now.members.items() if facts.reachable]
-        self.now = self.driver.observe(among)
-        request = replace(self.request, to=self.request.to or state.target)
-        target, notes = decision.best(self.ground, request, self.now, {state.writer})
-        chosen = protocol.choose(state, target, self.now, loss(self.now, target, fenced_at=state.fenced_at))
-        if state.limit is None and not _is_within(chosen, state):
+        request = replace(self.request, to=state.target)
+        # Each member may be chosen once before the old writer is silent, and lost, and once after it.
+        while self.choices < 2 * len(self.ground.regions):
+            self.choices += 1
+            seen = self.driver.observe(among)
+            self.now = replace(seen, lease=seen.lease or self.now.lease, vantages=seen.vantages or self.now.vantages)
+            target, notes = decision.best(self.ground, request, self.now, {state.writer, *state.suspects})
+            found = loss(self.now, target, fenced_at=state.fenced_at).rounded
+            if state.limit is not None and not state.limit.allows(found):
+                raise Refused(f"this may now lose {found}. Allowed: {state.limit}. {self._remedy(state)}")
+            # What was announced stands until the old writer is silent, and is held against what is lost then.
+            early = state.fenced is None
+            if early or (state.limit or Limit(seconds=state.loss.seconds, bytes=state.loss.bytes)).allows(found):
+                chosen = protocol.choose(state, target, self.now, state.loss if early else found)
+                return chosen, "; ".join((target, *notes))
             # Somebody thought for long at the first prompt, and the writer that was cut off wrote on meanwhile.
-            why = f"this may now lose {chosen.loss}; {state.loss} was announced"
+            why = f"this may now lose {found}; {state.loss} was announced"
             if not self.agree(f"{why[0].upper()}{why[1:]}. Go on?"):
                 raise Refused(f"{why}. {self._remedy(state)}")
-            return self._decide(replace(state, loss=chosen.loss))
-        if state.limit is not None and not state.limit.allows(chosen.loss):
-            raise Refused(f"this may now lose {chosen.loss}. Allowed: {state.limit}. {self._remedy(state)}")
-        return chosen, "; ".join((target, *notes))
+            state = replace(state, loss=found, announced=found)
+        raise Fault(f"{self.choices} choices were made and none of them held")
 
     def _muster(self, state: State) -> tuple[str, ...]:
         """Who does not follow the new writer by itself, given the time to take a new connection."""
@@ -221,15 +236,3 @@ def _behind(facts: MemberFacts) -> str:
     if facts.lag_bytes is None:
         return f"{facts.lag_seconds:.1f} s behind"
     return f"{facts.lag_bytes:,} bytes behind"
-
-
-def _is_within(chosen: State, announced: State) -> bool:
-    if chosen.loss == announced.loss or chosen.loss.nothing:
-        return True
-    now, before = chosen.loss, announced.loss
-    return (
-        now.seconds is not None
-        and (before.seconds is None or now.seconds <= SLACK * before.seconds)
-        # A cloud tells no positions; where bytes were announced, they have to be known.
-        and (before.bytes is None or (now.bytes is not None and now.bytes <= SLACK * before.bytes))
-    )

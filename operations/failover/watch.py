@@ -11,14 +11,14 @@ from typing import Literal, TypeAlias
 Verdict: TypeAlias = Literal["well", "suspect", "outage"]
 Change: TypeAlias = Literal["suspected", "blip", "lost", "recovered"]
 
-INTERVAL = 0.5  # seconds between two looks
+INTERVAL = 0.4  # seconds from one look's beginning to the next one's, or as long as the look takes
 JITTER = 0.2  # of the interval, either way: watchers that began together do not go on asking together
 
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """Three misses at half a second are 1 to 1.5 s: longer than a restarted gateway (0.2 s) or a lost connection's
-    retry, shorter than the lease (3 s), which has to run out in any case before anybody is promoted."""
+    """Three misses are 1 to 2 s: longer than a restarted gateway (0.2 s) or a lost connection's retry, shorter than the
+    lease (3 s), which has to run out in any case before anybody is promoted."""
 
     misses: int = 3
     answers: int = 3  # in a row, from every vantage that agreed on the outage, before it counts as over
@@ -76,9 +76,9 @@ def moved(watch: Watch) -> Watch:
     return Watch(rules=watch.rules, penalty=watch.penalty, at=watch.at)
 
 
-def pause(random: float) -> float:
-    """Seconds until the next look; `random` is from 0 to 1."""
-    return INTERVAL * (1 + JITTER * (2 * random - 1))
+def pause(random: float, took: float = 0.0) -> float:
+    """Seconds until the next look, after one that took so long; `random` is from 0 to 1."""
+    return max(0.0, INTERVAL * (1 + JITTER * (2 * random - 1)) - took)
 
 
 def _decayed(watch: Watch, at: float) -> float:

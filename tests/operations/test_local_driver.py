@@ -140,12 +140,26 @@ def test_the_member_that_writes_now_is_not_dropped(tmp_path: Path) -> None:
     for region in ("eu-central", "us-east", "ap-northeast"):
         partition_map.ensure(tmp_path, region, {"main": "eu-central"})
     kept = ["main-eu-central", "main-ap-northeast"]
-    local.require_writers_kept(tmp_path, before, kept)
-    partition_map.point(tmp_path, ("us-east", "ap-northeast"), "main", "us-east")
+    nobody = lambda _: None  # noqa: E731 (no server answers: the map is all there is)
+    local.require_writers_kept(tmp_path, before, kept, nobody)
+    # Whatever the map says: what is seen to write is not dropped.
     with pytest.raises(Refused, match=r"main-us-east writes main now.*switchover"):
-        local.require_writers_kept(tmp_path, before, kept)
-    local.require_writers_kept(tmp_path, before, ["main-us-east", "main-ap-northeast"])
-    local.require_writers_kept(tmp_path, before, [])  # the whole partition goes, which was asked for by name
+        local.require_writers_kept(tmp_path, before, kept, lambda _: "us-east")
+    partition_map.point(tmp_path, ("us-east", "ap-northeast"), "main", "us-east")
+    for seen in (None, "us-east", "eu-central"):
+        with pytest.raises(Refused, match=r"main-us-east writes main now.*switchover"):
+            local.require_writers_kept(tmp_path, before, kept, lambda _, seen=seen: seen)
+    local.require_writers_kept(tmp_path, before, ["main-us-east", "main-ap-northeast"], nobody)
+    with pytest.raises(Refused, match="main-eu-central writes main now"):
+        local.require_writers_kept(tmp_path, before, ["main-us-east", "main-ap-northeast"], lambda _: "eu-central")
+
+
+def test_nobody_is_asked_who_writes_where_nothing_is_dropped(tmp_path: Path) -> None:
+    before = summary("multi-region-reads")
+    every = [name for partition in before.partitions for name in partition.members]
+    local.require_writers_kept(tmp_path, None, [], pytest.fail)
+    local.require_writers_kept(tmp_path, before, every, pytest.fail)
+    local.require_writers_kept(tmp_path, before, [], pytest.fail)  # the whole partition, which was asked for by name
 
 
 def test_a_writer_of_before_is_named_by_its_region(tmp_path: Path) -> None:

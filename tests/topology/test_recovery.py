@@ -90,12 +90,32 @@ def test_managed_rpo_is_the_bound_from_the_third_member_on() -> None:
 
 def test_a_drill_goes_before_the_file() -> None:
     topology = planned("aws", 3)
-    drill = Drill(phase=Phase.ACTIVE_PASSIVE, event="region", objective="rto", seconds=95, source="drill of 2026-11-01")
-    other = Drill(phase=Phase.MULTI_REGION_READS, event="region", objective="rto", seconds=1, source="another phase")
-    found = figure(topology, "region", "rto", [drill, other])
-    assert (found.seconds, found.basis, found.source) == (95, "measured", "drill of 2026-11-01")
+    drill = Drill(
+        scenario="lost-region",
+        day="2026-11-01",
+        phase=Phase.ACTIVE_PASSIVE,
+        durability="async",
+        event="region",
+        objective="rto",
+        seconds=95,
+    )
+    source = "1 drill of this stack (lost-region), from the fault, detection included; on 2026-11-01"
+    found = figure(topology, "region", "rto", [drill])
+    assert (found.seconds, found.basis, found.source) == (95, "measured", source)
     assert figure(topology, "region", "rpo", [drill]).basis == "cited"
+    assert figure(topology, "writer", "rto", [drill]).source != source
     assert held(topology, [drill])[0].reached.seconds == 95
+    # Another phase, or another durability, is another promise.
+    for other in (replace(drill, phase=Phase.MULTI_REGION_READS), replace(drill, durability="quorum")):
+        assert figure(topology, "region", "rto", [other]).basis == "cited"
+    more = [drill, replace(drill, seconds=61, day="2026-10-01"), replace(drill, seconds=60, scenario="ours")]
+    found = figure(topology, "region", "rto", more)
+    assert found.seconds == 95
+    assert found.source == (
+        "3 drills, median 61.00 s, worst 95.00 s of this stack (lost-region, ours), "
+        "from the fault, detection included; the last on 2026-11-01"
+    )
+    assert "from the fault" not in figure(topology, "region", "rpo", [replace(drill, objective="rpo")]).source
 
 
 def test_objectives_are_held_against_what_is_reached() -> None:

@@ -192,4 +192,45 @@ def test_nothing_fails_over_by_itself_without_keepers(regions: tuple[str, ...], 
     assert told.startswith("failover.automatic: true is not allowed")
     for word in words:
         assert word in told
-    assert plan(settings(*THREE, phase="active-passive", failover={"automatic": True})).automatic_failover
+    given = {"failover": {"automatic": True}, "objectives": {"rpo_seconds": 10}}
+    assert plan(settings(*THREE, phase="active-passive", **given)).automatic_failover
+
+
+AUTOMATIC: dict[str, Any] = {"failover": {"automatic": True}}
+QUORUM: dict[str, Any] = {"database": {"durability": "quorum"}}
+PARTITION: dict[str, Any] = {**AMERICAS, "durability": "async"}
+
+
+@pytest.mark.parametrize(
+    ("phase", "given", "words"),
+    [
+        (
+            3,
+            {},
+            ["rpo_seconds: is missing", "replication of main is", "whole number above 0", "`failover.automatic` to"],
+        ),
+        (3, {"objectives": {"rpo_seconds": 0}}, ["rpo_seconds: 0 is not allowed", "replication of main is"]),
+        (3, QUORUM, ["rpo_seconds: is missing", "from multi-region-reads on"]),  # takes effect from phase 4 on
+        (4, {}, ["replication of main is asynchronous"]),
+        (5, {**QUORUM, "partitions": [PARTITION]}, ["replication of americas is asynchronous"]),
+        (5, {"partitions": [AMERICAS]}, ["replication of main, americas is"]),
+    ],
+)
+def test_what_fails_over_by_itself_is_told_how_much_may_be_lost(
+    phase: int, given: dict[str, Any], words: list[str]
+) -> None:
+    (told,) = problems(config(**{**AUTOMATIC, **given, "phase": phase}))
+    assert told.startswith("objectives.rpo_seconds: ")
+    for word in words:
+        assert word in told
+    limited = {**given, "objectives": {"rpo_seconds": 1}}
+    assert plan(settings(**{**AUTOMATIC, **limited, "phase": phase})).automatic_failover
+    by_hand = {**given, "failover": {"automatic": False}}
+    assert not plan(settings(**{**by_hand, "phase": phase})).automatic_failover
+
+
+def test_with_a_quorum_nothing_needs_to_be_allowed() -> None:
+    assert plan(settings(**AUTOMATIC, **QUORUM, phase=4)).automatic_failover
+    assert plan(settings(**AUTOMATIC, **QUORUM, phase=5, partitions=[AMERICAS])).automatic_failover
+    async_later = {**QUORUM, "partitions": [PARTITION]}  # not there before phase 5
+    assert plan(settings(**AUTOMATIC, **async_later, phase=4)).automatic_failover

@@ -21,8 +21,8 @@ def ask(admin: Endpoint, path: str, *, timeout: float = 2.0) -> str | None:
         return None
 
 
-def is_ready(admin: Endpoint) -> bool:
-    return (ask(admin, "/ready") or "").strip() == "LIVE"
+def is_ready(admin: Endpoint, *, timeout: float = 2.0) -> bool:
+    return (ask(admin, "/ready", timeout=timeout) or "").strip() == "LIVE"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -46,6 +46,9 @@ class VoteView:
     left_ms: float
     """How long a lease that it granted may still last, by its own clock; 0: none does."""
 
+    ended_ms: float
+    """For how long none that it granted can have lasted any more; 0 while one may."""
+
 
 @dataclass(frozen=True, kw_only=True)
 class HoldView:
@@ -74,6 +77,9 @@ class Sight:
 
     members: Mapping[str, MemberSight]
     """By partition; a member that does not answer its own keeper is missing."""
+
+    rates: Mapping[str, float]
+    """By partition that the region writes: the most of late, in bytes of log a second."""
 
     service_ready: bool
     gateway_up: bool
@@ -106,12 +112,15 @@ class Fenced:
 
 @dataclass(frozen=True, kw_only=True)
 class Taken:
-    """A keeper's answer to `take` and `release`."""
+    """A keeper's answer to `take`."""
 
     done: bool
     """False: it has, or gave up, this term or a higher one for another reason; `term` says which."""
 
     term: int
+
+    left_ms: float
+    """How long the member beside it may write by now; 0: nothing is granted yet."""
 
 
 # --- questions -------------------------------------------------------------------------------------------------------
@@ -170,17 +179,19 @@ def take(keepers: Keepers, region: str, partition: str, term: int, *, timeout: f
     which a member may be promoted. Durable; taking the same term again is harmless.
     """
     answer = ask(keepers, region, {"do": "take", "partition": partition, "term": term}, timeout=timeout)
-    return None if answer is None else Taken(done=bool(answer["done"]), term=int(answer["term"]))
+    if answer is None:
+        return None
+    return Taken(done=bool(answer["done"]), term=int(answer["term"]), left_ms=float(answer["left_ms"]))
 
 
-def release(keepers: Keepers, region: str, partition: str, term: int, *, timeout: float = ASK_SECONDS) -> Taken | None:
-    """Make the holder in `region` give the term up for good, tell its member and the voters; None: no answer.
+def release(keepers: Keepers, region: str, partition: str, *, timeout: float = ASK_SECONDS) -> int | None:
+    """Make the keeper in `region` give up its term for good, tell its member and the voters. None: no answer.
 
     For a planned switchover, after writes are held: the next holder then need not wait for the lease to run out. A
-    released term is never asked for again, by nobody.
+    released term is never asked for again, by nobody. Returns it; 0 where there never was one.
     """
-    answer = ask(keepers, region, {"do": "release", "partition": partition, "term": term}, timeout=timeout)
-    return None if answer is None else Taken(done=bool(answer["done"]), term=int(answer["term"]))
+    answer = ask(keepers, region, {"do": "release", "partition": partition}, timeout=timeout)
+    return None if answer is None else int(answer["term"])
 
 
 def highest_term(found: Mapping[str, KeeperView | None], partition: str) -> int:
@@ -248,6 +259,7 @@ def _view(answer: Mapping[str, Any]) -> KeeperView:
             region: Sight(
                 heard_ms=sight["heard_ms"],
                 members={name: MemberSight(**member) for name, member in sight["members"].items()},
+                rates=sight["rates"],
                 service_ready=bool(sight["service_ready"]),
                 gateway_up=bool(sight["gateway_up"]),
             )

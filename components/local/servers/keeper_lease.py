@@ -55,6 +55,10 @@ class Vote:
     def left(self, now: float) -> float:
         return max(0.0, self.until - now)
 
+    def ended(self, now: float) -> float:
+        """For how long nothing that it granted can have lasted any more."""
+        return max(0.0, now - self.until)
+
     def grant(self, term: int, holder: str, now: float) -> "tuple[Vote, bool]":
         """Give or renew a lease of `LENGTH` from now, or not."""
         if (term, holder) == (self.promise.term, self.promise.holder):
@@ -182,6 +186,14 @@ class Quorums:
 
 def _majority(granted: Collection[str], voters: frozenset[str]) -> bool:
     return 2 * len(voters.intersection(granted)) > len(voters)
+
+
+def silent(ended: Collection[float], majority: int) -> float:
+    """For how long nobody can have had the lease, from what a majority of the voters says of what it granted; else 0.
+
+    Whoever had it was granted it by another majority, thus by one of these, and its lease ended before that grant.
+    """
+    return sorted(ended, reverse=True)[majority - 1] if len(ended) >= majority else 0.0
 
 
 def first_term(answers: Mapping[str, Promise], region: str, quorums: Quorums) -> int | None:

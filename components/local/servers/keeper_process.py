@@ -39,9 +39,11 @@ from components.local.servers.keeper_wire import Message, Peer, client_context, 
 log = logging.getLogger("keeper")
 
 LOOK_SECONDS = 0.25  # between two looks at peers and at the member
-HURRY_SECONDS = 0.1  # the same for a member that is about to be promoted
+HURRY_SECONDS = 0.1  # between two rounds for a member that is about to be promoted
+COMING_SECONDS = 0.02  # between two looks at such a member: it takes no writes before it is told of its lease
 PROBE_SECONDS = 0.5  # between two looks at service and gateway, and at the configuration
 FRESH_SECONDS = 2.0  # what a peer said longer ago no longer helps to find the first term
+HALF_LIFE = 60.0  # of the highest rate that a writer was seen to write at
 
 # Counts also while the machine sleeps: a lease that ran out meanwhile has run out. Linux calls that clock
 # CLOCK_BOOTTIME; on macOS CLOCK_MONOTONIC does so.
@@ -60,6 +62,19 @@ class Heard:
     quorums: Quorums
     promises: dict[str, Promise]
     facts: Message
+    rates: dict[str, float]  # by partition: the most that its member was seen to write, in bytes of log a second
+
+
+def rates(before: Heard | None, facts: Message, now: float) -> dict[str, float]:
+    """How fast a region's writers wrote at most, of late: what they may have written since nobody hears of them."""
+    found: dict[str, float] = {}
+    for partition, sight in facts["members"].items():
+        old = before.facts["members"].get(partition) if before is not None else None
+        if before is not None and old is not None and sight["role"] == old["role"] == "writer" and now > before.at:
+            rate = max(0.0, (sight["received_lsn"] - old["received_lsn"]) / (now - before.at))
+            kept = before.rates.get(partition, 0.0) * 0.5 ** ((now - before.at) / HALF_LIFE)
+            found[partition] = max(rate, kept)
+    return found
 
 
 class Keeper:
@@ -194,6 +209,7 @@ class Keeper:
                 return {"granted": self.grant(partition, term, asker, counted)}
             case {"do": "given up", "partition": str(partition), "term": int(term)}:
                 self.vote(partition, self.votes[partition].release(term, asker, clock()))
+                self.vote_for_itself(partition)
                 return {}
             case {"do": "fence", "partition": str(partition), "term": int(term)}:
                 vote = self.votes[partition]
@@ -203,8 +219,8 @@ class Keeper:
                 return {"term": self.votes[partition].promise.term, "left_ms": left * 1000}
             case {"do": "take", "partition": str(partition), "term": int(term)}:
                 return self.take(partition, term)
-            case {"do": "release", "partition": str(partition), "term": int(term)}:
-                return await self.release(partition, term)
+            case {"do": "release", "partition": str(partition)}:
+                return await self.release(partition)
             case {"do": "status"}:
                 for moved in self.moved.values():
                     moved.set()
@@ -244,21 +260,26 @@ class Keeper:
 
     def status(self) -> Message:
         now = clock()
-        nothing: Message = {"members": {}, "service_ready": False, "gateway_up": False}
+        nothing: Message = {"members": {}, "service_ready": False, "gateway_up": False, "rates": {}}
         return {
             "region": self.region,
             "voters": sorted(self.quorums.voters),
             "settled": self.quorums.settled == self.quorums.voters,
             "votes": {
-                name: {**asdict(vote.promise), "left_ms": vote.left(now) * 1000} for name, vote in self.votes.items()
+                name: {
+                    **asdict(vote.promise),
+                    "left_ms": vote.left(now) * 1000,
+                    "ended_ms": vote.ended(now) * 1000,
+                }
+                for name, vote in self.votes.items()
             },
             "holds": {
                 name: {"term": hold.claim.term, "left_ms": hold.left(now) * 1000} for name, hold in self.holds.items()
             },
             "sights": {
-                self.region: {"heard_ms": 0.0, **self.facts()},
+                self.region: {"heard_ms": 0.0, "rates": {}, **self.facts()},
                 **{
-                    region: {"heard_ms": (now - heard.at) * 1000, **heard.facts}
+                    region: {"heard_ms": (now - heard.at) * 1000, "rates": heard.rates, **heard.facts}
                     if (heard := self.heard.get(region))
                     else {"heard_ms": None, **nothing}
                     for region in self.peers
@@ -275,19 +296,22 @@ class Keeper:
             self.taken_until[partition] = clock() + TAKE_SECONDS
             self.moved[partition].set()
             log.info("%s: asks for term %d", partition, term)
-        return {"done": done, "term": max(self.holds[partition].claim.term, self.holds[partition].claim.released)}
-
-    async def release(self, partition: str, term: int) -> Message:
         hold = self.holds[partition]
-        left = hold.left(clock())
-        self.holds[partition], done = hold.release(term)
+        return {"done": done, "term": max(hold.claim.term, hold.claim.released), "left_ms": hold.left(clock()) * 1000}
+
+    async def release(self, partition: str) -> Message:
+        hold = self.holds[partition]
+        term, left = hold.claim.term, hold.left(clock())
+        if term == 0:
+            return {"term": hold.claim.released}
+        self.holds[partition], _ = hold.release(term)
         self.store()
         # The voters let somebody else in as soon as they hear of it, so the member has to know first. One that cannot
         # be told has its lease to the end, and the voters wait for that by themselves.
-        if done and (left == 0 or await self.members[partition].end(term)):
+        if left == 0 or await self.members[partition].end(term):
             self.votes_released(partition, term)
-        log.info("%s: released term %d: %s", partition, term, done)
-        return {"done": done, "term": max(self.holds[partition].claim.term, self.holds[partition].claim.released)}
+        log.info("%s: released term %d", partition, term)
+        return {"term": term}
 
     def votes_released(self, partition: str, term: int) -> None:
         self.vote(partition, self.votes[partition].release(term, self.region, clock()))
@@ -333,7 +357,7 @@ class Keeper:
             if writes:
                 self.taken_until.pop(partition, None)
             with contextlib.suppress(TimeoutError):
-                await asyncio.wait_for(moved.wait(), HURRY_SECONDS if coming else LOOK_SECONDS)
+                await asyncio.wait_for(moved.wait(), COMING_SECONDS if coming else LOOK_SECONDS)
 
     def find_first_term(self, partition: str) -> None:
         now = clock()
@@ -348,12 +372,20 @@ class Keeper:
 
     def ask(self, partition: str) -> None:
         hold = self.holds[partition] = self.holds[partition].ask(clock())
-        counted = [sorted(voters) for voters in self.quorums.counted]
-        if self.grant(partition, hold.claim.term, self.region, counted):
-            self.granted(partition, hold.round, self.region)
-        message = {"do": "grant", "partition": partition, "term": hold.claim.term, "counted": counted}
+        self.vote_for_itself(partition)
+        message = {"do": "grant", "partition": partition, "term": hold.claim.term, "counted": self.counted()}
         for region, peer in self.peers.items():
             self.spawn(self.ask_peer(region, peer, message, hold.round))
+
+    def vote_for_itself(self, partition: str) -> None:
+        """In the round that runs. Again where an older lease was given back meanwhile: another round would only begin
+        once the farthest voter has answered this one."""
+        hold = self.holds.get(partition)
+        if hold and hold.claim.term and self.grant(partition, hold.claim.term, self.region, self.counted()):
+            self.granted(partition, hold.round, self.region)
+
+    def counted(self) -> list[list[str]]:
+        return [sorted(voters) for voters in self.quorums.counted]
 
     async def ask_peer(self, region: str, peer: Peer, message: Message, round_: int) -> None:
         answer = await peer.ask(message)
@@ -387,13 +419,15 @@ class Keeper:
 
     def hear(self, region: str, answer: Message) -> None:
         settled = answer["quorums"]["settled"]
+        now = clock()
         self.heard[region] = Heard(
-            at=clock(),
+            at=now,
             quorums=Quorums(
                 voters=frozenset(answer["quorums"]["voters"]), settled=None if settled is None else frozenset(settled)
             ),
             promises={name: Promise(**promise) for name, promise in answer["promises"].items()},
             facts=answer["facts"],
+            rates=rates(self.heard.get(region), answer["facts"], now),
         )
         said = {name: heard.quorums for name, heard in self.heard.items()}
         before = self.quorums

@@ -1,6 +1,7 @@
 """A run of the protocol against a cloud's driver, that can break at any call and be taken up as the command would."""
 
 from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +10,7 @@ import pytest
 from operations.drivers import trial
 from operations.failover import protocol
 from operations.failover.decision import Decision, Ground, Kind, Request
-from operations.failover.driver import Done, Driver
+from operations.failover.driver import Driver
 from operations.failover.journal import Journal
 from operations.failover.loss import Limit, Loss
 from operations.failover.protocol import State
@@ -19,20 +20,6 @@ from operations.failover.runner import Runner
 class PaperJournal(Journal):
     def write(self) -> None:
         self.kept = protocol.to_json(self.state)
-
-
-class ChosenRunner(Runner):
-    """Stays with the target that was asked for, and takes a copy for close: what is chosen, and how close is close, is
-    tested with the decision.
-    """
-
-    def _decide(self, state: State) -> tuple[State, str]:
-        return state, "as chosen"
-
-    def _settle(self, state: State, region: str) -> Done:
-        self.now = self.driver.observe()
-        assert self.now.members[region].role == "replica"
-        return Done()
 
 
 def ground(regions: list[str], partition: str = "main") -> Ground:
@@ -66,9 +53,27 @@ def begun(kind: Kind, driver: Driver, writer: str, target: str, *, away: str | N
 def carry_on(journal: PaperJournal, driver: Driver, regions: list[str]) -> State:
     journal.state = protocol.from_json(journal.kept)
     request = Request(kind=journal.state.kind, limit=Limit(), yes=True)
-    return ChosenRunner(
-        driver, journal, ground(regions), request, driver.observe(), tell=lambda _: None, sleep=lambda _: None
+    time = Time()
+    return Runner(
+        driver,
+        journal,
+        ground(regions),
+        request,
+        driver.observe(),
+        tell=lambda _: None,
+        clock=lambda: time.now,
+        sleep=time.pass_by,
     ).run()
+
+
+@dataclass
+class Time:
+    """Nobody waits; what waits too long ends all the same."""
+
+    now: float = 0.0
+
+    def pass_by(self, seconds: float) -> None:
+        self.now += seconds
 
 
 def steps(journal: Journal) -> list[str]:

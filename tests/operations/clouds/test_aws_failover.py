@@ -27,8 +27,7 @@ class Setup:
         self.regions = stacks.regions(self.stack)
         self.amazon = Amazon(regions=self.regions, headless=headless)
         self.amazon.build()
-        for region in self.regions[1:]:
-            self.amazon.lag_ms[region] = 800.0
+        self.amazon.lag_ms = dict.fromkeys(self.regions, 800.0)  # as a copy; a writer is asked for none
         self.rules = {
             region: self.amazon.rule(region, *(("200", "admitted") if region == HOME else ("202", "standby")))
             for region in self.regions

@@ -64,6 +64,7 @@ class Cluster:
         self.holder: str | None = self.regions[0]
         self.term = 1
         self.deadline = self.time + LEASE
+        self.claimant: tuple[str, int] | None = None
         self.acked: dict[int, float] = {}
         self.tails: dict[str, list[int]] = {}
         self.next_write = 0
@@ -93,6 +94,8 @@ class Cluster:
     def tick(self, times: int = 1) -> None:
         for _ in range(times):
             self.time += TICK
+            if self.claimant is not None and self.grants(*self.claimant):
+                self.take(*self.claimant)
             holder = self.holder
             if holder and self.renews(self.members[holder]):
                 self.deadline = self.time + LEASE
@@ -102,7 +105,8 @@ class Cluster:
             self.look()
 
     def renews(self, holder: Member) -> bool:
-        serves = holder.role == "writer" and holder.up and self.alive[holder.region]
+        serves = holder.up and self.alive[holder.region]
+        serves = serves and (holder.role == "writer" or self.claimant == (holder.region, self.term))
         return serves and self.term >= self.promised and self.majority(holder.region)
 
     def write(self, client: str) -> None:
@@ -250,7 +254,7 @@ class Cluster:
             if self.quorum
             else frozenset(),
             silent_seconds=max(0.0, self.time - self.deadline) if self.leases and self.majority(self.vantage) else 0.0,
-            bytes_per_second=ENTRY / TICK,
+            bytes_per_second=len(self.regions) * ENTRY / TICK,  # each region has a client that writes once a tick
         )
 
     def prepare(self, target: str, others: Collection[str]) -> Done:
@@ -258,7 +262,11 @@ class Cluster:
         return self.call("prepare", target, lambda: None)
 
     def hold_writes(self, writer: str) -> Done:
-        return self.call("hold_writes", writer, lambda: setattr(self.members[writer], "held", True))
+        def release() -> None:
+            if self.holder == writer:
+                self.deadline, self.promised = self.time, max(self.promised, self.term + 1)
+
+        return self.call("hold_writes", writer, lambda: setattr(self.members[writer], "held", True), release)
 
     def stop_writer(self, region: str) -> Done:
         def stop() -> None:
@@ -275,14 +283,8 @@ class Cluster:
             raise Fault(f"{target} has not everything of {writer}")
         return done
 
-    def release_old(self, writer: str, term: int) -> Done:
-        def release() -> None:
-            if self.holder == writer and self.term < term:
-                if self.members[writer].up and self.alive[writer]:
-                    raise Fault(f"{writer} runs")
-                self.deadline = self.time
-
-        return self.call("release_old", None, release)
+    def claim(self, target: str, term: int) -> Done:
+        return self.call("claim", target, lambda: setattr(self, "claimant", (target, term)))
 
     def fence(self, term: int) -> Done:
         def promise() -> None:
@@ -301,12 +303,15 @@ class Cluster:
             self.point_of_death()
         return Fenced(how="expired")
 
+    def grants(self, region: str, term: int) -> bool:
+        return self.majority(region) and term >= self.promised and term > self.term and self.time >= self.deadline
+
     def take(self, region: str, term: int) -> None:
         if not self.leases:
             return
         if (self.holder, self.term) == (region, term):
             return
-        if not self.majority(region) or term < self.promised or term <= self.term or self.time < self.deadline:
+        if not self.grants(region, term):
             raise Fault(f"{region} is not given the lease of term {term}")
         self.holder, self.term, self.promised, self.deadline = region, term, term, self.time + LEASE
 
@@ -332,6 +337,14 @@ class Cluster:
         if self.members[writer].log[: len(member.log)] != member.log:
             member.log = list(self.members[writer].log)
         self.pointers[region] = writer
+
+    def turn(self, target: str, members: Collection[str]) -> Done:
+        def turn() -> None:
+            for region in members:
+                if self.reach(self.vantage, region):
+                    self.members[region].following = target
+
+        return self.call("turn", target, turn)
 
     def follow(self, target: str, members: Collection[str]) -> Done:
         def follow() -> None:

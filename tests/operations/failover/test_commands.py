@@ -2,14 +2,15 @@
 
 import json
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from operations import cli
+from operations import cli, project
 from operations.commands import watch as watch_command
-from operations.errors import Exit
+from operations.errors import Exit, Refused
 from operations.failover import drivers, journal
 from operations.stack import Stack
 from tests.operations.failover.cluster import Cluster, Killed
@@ -19,7 +20,12 @@ REGIONS = ("eu-central", "us-east", "ap-northeast")
 
 
 class Engine:
-    outcome: dict[str, Any]
+    """Holds a stack that is up, and goes no further."""
+
+    def require_able(self) -> None: ...
+
+    def protected(self) -> None:
+        raise Refused("an engine on paper gives nothing up")
 
     def outputs(self) -> dict[str, Any]:
         return {
@@ -130,7 +136,7 @@ def test_a_killed_switchover_can_be_undone(cluster: Cluster) -> None:
 
 
 def test_a_failover_takes_the_place_of_a_switchover_whose_writer_died(cluster: Cluster) -> None:
-    cluster.fuse = 12
+    cluster.fuse = 11
     with pytest.raises(Killed):
         cli.main(["switchover", "--to", "us-east", "--yes"])
     cluster.kill("eu-central")
@@ -173,7 +179,7 @@ def test_the_watcher_tells_a_blip_from_an_outage(cluster: Cluster, capsys: pytes
             cluster.kill("eu-central")
 
     status = watch_command.watching(
-        cluster, "us-east", once=True, act=lambda: None, clock=lambda: cluster.time, sleep=sleep
+        cluster, "us-east", once=True, act=lambda _: None, clock=lambda: cluster.time, sleep=sleep
     )
     told = capsys.readouterr().err
     assert status == Exit.FAULT
@@ -222,3 +228,64 @@ def test_a_person_who_thought_for_long_is_asked_again(
     assert cli.main(["failover", "--resume"]) == 0
     assert cluster.writer() == "us-east"
     assert cluster.broken == []
+
+
+# --- what `up` does about a writer -----------------------------------------------------------------------------------
+
+
+@pytest.fixture
+def drop(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Callable[[], None]:
+    """From when it is called the settings give up us-east."""
+    monkeypatch.setattr("operations.commands.up.choose", lambda *_: Engine())
+    monkeypatch.setattr("operations.drivers.local.check_programs", lambda _: None)
+    settings = {
+        "target": "local",
+        "phase": "multi-region-reads",
+        "regions": [{"name": "eu-central", "slot": 0}, {"name": "ap-northeast", "slot": 2}],
+        "retire": ["us-east"],
+    }
+    written = {"config": {f"meridian:{key}": value for key, value in settings.items()}}
+    (tmp_path / "Pulumi.dev.yaml").write_text(json.dumps(written))
+    (tmp_path / "Pulumi.yaml").write_text((project.FOLDER / "Pulumi.yaml").read_text())
+    return lambda: monkeypatch.setattr("operations.project.FOLDER", tmp_path)
+
+
+def test_up_does_not_drop_the_member_that_writes_now(
+    cluster: Cluster, drop: Callable[[], None], capsys: pytest.CaptureFixture[str]
+) -> None:
+    """No partition map says so here: the cluster on paper has none."""
+    assert cli.main(["switchover", "--to", "us-east", "--yes"]) == 0
+    drop()
+    capsys.readouterr()
+    assert cli.main(["up", "--yes"]) == Exit.REFUSED
+    told = capsys.readouterr().err
+    assert "main-us-east writes main now, and would be dropped" in told
+    assert "switchover --partition main --to" in told
+    # Once it is moved, `up` goes on.
+    assert cli.main(["switchover", "--to", "eu-central", "--yes"]) == 0
+    assert cli.main(["up", "--yes"]) == Exit.REFUSED
+    assert "an engine on paper" in capsys.readouterr().err
+
+
+def test_up_waits_for_an_unfinished_failover_before_it_asks_who_writes(
+    cluster: Cluster, drop: Callable[[], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Killed between the promotion and the pointing, the map is stale."""
+    cluster.kill("eu-central")
+    cluster.tick(5)
+
+    def die(world: Cluster) -> None:
+        if world.calls[-1:] == ["point us-east"]:
+            raise Killed
+
+    cluster.on_point = die
+    with pytest.raises(Killed):
+        cli.main(["failover", "--yes", "--to", "us-east", "--max-loss", "any"])
+    assert cluster.members["us-east"].role == "writer"
+    drop()
+    capsys.readouterr()
+    monkeypatch.setattr("operations.drivers.local.require_writers_kept", lambda *_: pytest.fail("asked too early"))
+    assert cli.main(["up", "--yes"]) == Exit.REFUSED
+    told = capsys.readouterr().err
+    assert "operation 001" in told
+    assert "./meridian failover --resume" in told

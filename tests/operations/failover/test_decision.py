@@ -1,5 +1,6 @@
 """What is refused before anything is done, with the reason and the remedy; and what a failover says it may lose."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -10,7 +11,7 @@ from operations.errors import Refused
 from operations.failover import decision
 from operations.failover.decision import Kind, Request
 from operations.failover.driver import LeaseFacts, Observation
-from operations.failover.loss import NOTHING, Limit, Loss, limit, loss, parse
+from operations.failover.loss import NOTHING, Limit, Loss, announced, limit, loss, parse
 from tests.operations.failover.cluster import Cluster
 from tests.operations.failover.runs import ground, request
 
@@ -155,6 +156,37 @@ def test_the_rest_of_the_lease_counts_until_the_writer_is_silent() -> None:
     assert loss(with_lease(later, holder=None, left_seconds=0.0), "b") == Loss(seconds=2.0, bytes=700)
 
 
+def test_what_is_announced_is_above_what_is_found_later() -> None:
+    now = with_member(world("failover").observe(), "b", lag_seconds=0.5, lag_bytes=700)
+    lease = LeaseFacts(holder="a", term=1, left_seconds=2.0, quorum_reachable=True)
+    now = replace(now, bytes_per_second=1000.0, lease=lease)
+    assert loss(now, "b") == Loss(seconds=2.5, bytes=2500)
+    assert announced(now, "b") == Loss(seconds=2.8, bytes=2800)
+    assert announced(with_member(now, "b", lag_seconds=None), "b") == Loss(seconds=None, bytes=700)
+    assert announced(with_member(now, "b", lag_bytes=None), "b") == Loss(seconds=2.8, bytes=None)
+    assert announced(world("failover", quorum=True).observe(), "b") == NOTHING
+    # The figure that is announced is the one that is held against the limit.
+    gone = with_member(now, "c", reachable=False)
+    with pytest.raises(Refused, match=r"may lose .* the last 2\.8 s, about 2,800 bytes.*Allowed: 2\.6 s"):
+        decision.decide(ground(Cluster()), request("failover", to="b", limit=Limit(seconds=2.6)), gone)
+    assert decision.decide(ground(Cluster()), request("failover", to="b"), gone).loss == announced(now, "b")
+
+
+@given(st.floats(0, 1e6), st.integers(0, 10**15))
+def test_what_is_printed_is_a_bound(seconds: float, size: int) -> None:
+    found = Loss(seconds=seconds, bytes=size)
+    rounded = found.rounded
+    assert rounded.seconds is not None
+    assert rounded.bytes is not None
+    assert seconds - 1e-6 <= rounded.seconds <= max(seconds + 0.1, seconds + (seconds >= 9.9))
+    assert size <= rounded.bytes <= size * 1.1
+    assert rounded.rounded == rounded
+    if not rounded.nothing:
+        said = re.search(r"the last ([\d.]+) s, about ([\d,]+) bytes", str(rounded))
+        assert said is not None
+        assert (float(said[1]), int(said[2].replace(",", ""))) == (rounded.seconds, rounded.bytes)
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [
@@ -211,3 +243,14 @@ def test_a_region_that_may_not_write_may_come_back_as_a_replica() -> None:
     assert decision.decide(eu, request("rejoin", to="b"), cluster.observe()).away == "b"
     with pytest.raises(Refused, match="b may not write main"):
         decision.decide(eu, request("failback", to="b"), cluster.observe())
+
+
+def test_a_server_that_is_down_in_a_region_that_is_reached_is_replaced_while_its_lease_still_runs() -> None:
+    """Nobody is cut off then: its keeper lives, answers, and has no answer of it either."""
+    cluster = world("failover")
+    seen = replace(cluster.observe(), vantages={"b": {"a": True}, "c": {"a": True}})
+    now = with_lease(seen, holder="a", left_seconds=2.0)
+    with pytest.raises(Refused, match="a holds its lease"):
+        decision.decide(ground(cluster), request("failover"), now)
+    found = decision.decide(ground(cluster), request("failover"), replace(now, down=frozenset({"a"})))
+    assert (found.writer, found.kind) == ("a", "failover")

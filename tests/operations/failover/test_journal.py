@@ -37,7 +37,7 @@ def stack(folder: Path) -> Stack:
     return cast("Any", AStack(folder))
 
 
-def test_every_note_is_on_disk_when_the_call_returns(tmp_path: Path) -> None:
+def test_what_begins_is_on_disk_first_with_all_that_ended(tmp_path: Path) -> None:
     made = journal.new(tmp_path, "switchover --to b", state())
     step = Step(action="prepare", region="b")
     begun = protocol.begin(made.state, step)
@@ -45,9 +45,12 @@ def test_every_note_is_on_disk_when_the_call_returns(tmp_path: Path) -> None:
     assert journal.read(made.path).state == begun
     ended = protocol.end(begun, step, at=1.0)
     made.ended(step, ended, seconds=0.5, detail="two slots", already=False)
+    assert journal.read(made.path).state == begun  # written with the next one's beginning
+    again = protocol.begin(ended, Step(action="follow", region="b"))
+    made.begun(Step(action="follow", region="b"), again)
     found = journal.read(made.path)
-    assert found.state == ended
-    assert [event["what"] for event in found.events] == ["begun", "ended"]
+    assert found.state == again
+    assert [event["what"] for event in found.events] == ["begun", "ended", "begun"]
     assert journal.unfinished(tmp_path) == found
     found.close("done")
     assert journal.unfinished(tmp_path) is None

@@ -1,5 +1,6 @@
 """Every prefix of every run, killed and carried on with, against a cluster on paper where writes never stop coming."""
 
+from collections.abc import Collection
 from dataclasses import replace
 
 import pytest
@@ -8,6 +9,7 @@ from hypothesis import strategies as st
 
 from operations.failover import protocol
 from operations.failover.decision import Kind
+from operations.failover.driver import Observation, Verification
 from operations.failover.loss import NOTHING, Limit, Loss
 from operations.failover.protocol import Broken, Step
 from tests.operations.failover.cluster import Cluster, Killed
@@ -80,7 +82,7 @@ def test_every_run_ends_well_wherever_it_is_killed(kind: Kind, quorum: bool, lea
             hold(cluster, kind, lost_before)
             break
         hold(cluster, kind, lost_before)
-    assert 20 < points < LONG - 1
+    assert 15 < points < LONG - 1
 
 
 @pytest.mark.parametrize("kind", ["switchover", "failback"])
@@ -196,9 +198,9 @@ def test_no_trouble_makes_two_writers_or_loses_more_than_was_said(
     else:
         assert state.loss.seconds is not None
         silent = max(cluster.acked[number] for number in lost) if lost else 0.0
-        assert all(silent - at <= state.loss.seconds + 0.2 for at in lost.values())
+        assert all(silent - at <= state.loss.seconds for at in lost.values())
         assert state.loss.bytes is not None
-        assert len(lost) * 100 <= state.loss.bytes + 200
+        assert len(lost) * 100 <= state.loss.bytes
 
 
 def test_an_isolated_writer_is_silent_before_another_is_promoted() -> None:
@@ -443,7 +445,7 @@ def test_a_follower_that_needs_a_moment_is_waited_for(monkeypatch: pytest.Monkey
 
     def late(among: object = None) -> object:
         now = observation(among)  # type: ignore[arg-type]
-        if cluster.calls[-1:] != ["admit b"]:
+        if cluster.calls[-1:] != ["follow b"]:
             return now
         since.append(now.at)
         old = now.at < since[0] + 3.0
@@ -501,6 +503,132 @@ def test_what_was_announced_is_not_asked_again() -> None:
     run.thinking = 100
     run.agree = lambda question: pytest.fail(question)
     assert run.begin().target == "b"
+
+
+def test_a_little_more_than_was_announced_is_more() -> None:
+    """What is shown is a bound: nothing above it passes, however little."""
+    for thinking, asks in ((0, False), (3, True)):
+        cluster, run = cut_off()
+        cluster.tick(100)
+        run.thinking = thinking
+        asked: list[str] = []
+        run.agree = lambda question, asked=asked: asked.append(question) is None
+        state = run.begin()
+        assert bool(asked) is asks, thinking
+        assert state.loss.seconds is not None
+        assert max(cluster.lost().values()) - min(cluster.lost().values()) <= state.loss.seconds
+
+
+def test_two_looks_that_differ_a_little_ask_nobody(monkeypatch: pytest.MonkeyPatch) -> None:
+    cluster, run = set_out("failover", quorum=False, leases=True)
+    run.request = request("failover", to="b", limit=None, yes=False)
+    run.agree = lambda question: pytest.fail(question)
+    observation, looks = cluster.observation, list[float]()
+
+    def skewed(among: Collection[str] | None = None) -> Observation:
+        """The first look is a round trip younger than all others."""
+        looks.append(0.0 if not looks else 0.25)
+        found = observation(among)
+        members = {
+            region: replace(facts, lag_seconds=facts.lag_seconds + looks[-1]) if facts.lag_seconds else facts
+            for region, facts in found.members.items()
+        }
+        return replace(found, members=members)
+
+    monkeypatch.setattr(cluster, "observation", skewed)
+    assert run.begin().target == "b"
+
+
+# --- what does not end by itself -------------------------------------------------------------------------------------
+
+
+def test_a_second_writer_is_no_success(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Whatever the proof wrote and read: who else accepts writes is a fault, and so is a target that does not."""
+    for writers in (("b", "c"), ("c",), ()):
+        cluster, run = set_out("failover", quorum=False, leases=True)
+        found = Verification(write=True, read=True, writers=writers)
+        with monkeypatch.context() as context:
+            context.setattr(cluster, "verify", lambda _, found=found: found)
+            with pytest.raises(Fault, match=f"members that accept writes: {', '.join(writers) or 'none'}"):
+                run.begin()
+        assert run.journal is not None
+        assert run.journal.outcome is None
+        assert run.resume().target == "b"
+        assert run.journal.outcome == "done"
+
+
+def four() -> Cluster:
+    """The writer's server is gone and its keeper is not; b alone has the last writes."""
+    cluster = Cluster(regions=("a", "b", "c", "d"), vantage="d")
+    cluster.tick(20)
+    cluster.cut = {frozenset("ac"), frozenset("ad")}
+    cluster.tick(10)
+    cluster.members["a"].up = False
+    cluster.cut.clear()
+    cluster.tick(40)
+    return cluster
+
+
+def test_a_target_that_was_given_up_is_not_taken_again() -> None:
+    """It may have been promoted before it was lost, whatever it says of itself and however much it has."""
+    cluster = four()
+    run = Run(cluster, request("failover", to="b"))
+    cluster.on_point = lambda world: world.kill("b") if world.calls[-1:] == ["promote b"] else None
+    with pytest.raises(Refused, match="b may have been promoted"):
+        run.begin()
+    cluster.on_point = lambda _: None
+    assert run.journal is not None
+    lost = run.journal.state
+    assert (lost.target, lost.moved) == ("b", True)
+    again = protocol.anew(lost, cluster.observe(), by_hand=False)
+    assert again.suspects == ("b",)
+    assert protocol.anew(replace(again, target="c"), cluster.observe(), by_hand=False).suspects == ("b", "c")
+    run.journal.turned("--resume", replace(again, target="c"))
+    cluster.revive("b")
+    assert len(cluster.members["b"].log) >= len(cluster.members["c"].log)
+    state = run.resume()
+    assert state.target in ("c", "d")
+    assert cluster.accepts(state.target)
+    assert cluster.broken == []
+
+
+def test_members_that_come_and_go_are_not_chosen_for_ever() -> None:
+    cluster = four()
+    cluster.members["d"].up = False
+
+    def swap(world: Cluster) -> None:
+        """Whoever is asked to lead is gone, and the other one is back."""
+        assert len(world.calls) < 200, "no end"
+        last, _, region = world.calls[-1].partition(" ") if world.calls else ("", "", "")
+        if last == "prepare":
+            world.kill(region)
+            world.revive("c" if region == "b" else "b")
+
+    cluster.on_point = swap
+    run = Run(cluster, request("failover"))
+    with pytest.raises(Fault, match=r"8 choices were made and none of them held.*--resume"):
+        run.begin()
+    cluster.on_point = lambda _: None
+    cluster.heal()
+    assert cluster.accepts(run.resume().target)
+    assert cluster.broken == []
+
+
+def test_a_loss_that_grows_while_it_is_asked_about_is_not_asked_for_ever() -> None:
+    cluster, run = cut_off()
+    asked: list[str] = []
+
+    def grows(question: str) -> bool:
+        asked.append(question)
+        assert len(asked) < 50, "no end"
+        cluster.members["b"].full_at -= 5.0
+        return True
+
+    run.agree = grows
+    with pytest.raises(Fault, match="none of them held"):
+        run.begin()
+    assert len(asked) == 2 * len(cluster.regions)
+    assert cluster.members["b"].role == "replica"
 
 
 # --- the steps' own ends ---------------------------------------------------------------------------------------------

@@ -19,6 +19,7 @@ from components.local.servers.keeper_lease import (
     Quorums,
     Vote,
     first_term,
+    silent,
 )
 
 FIRST = ("a", "b", "c")
@@ -53,7 +54,8 @@ class Cluster:
         self.said: list[dict[str, Quorums]] = []
         self.settled = self.target
         self.changes: set[tuple[frozenset[str], frozenset[str]]] = set()  # that came to their end
-        self.leases = self.freed = 0
+        self.leases = self.freed = self.silences = 0
+        self.last_held = 0.0
         self.keepers: dict[str, Keeper] = {}
         for name in self.target:
             self.join(name)
@@ -81,6 +83,21 @@ class Cluster:
         self.random.choices((*actions, *changes), weights)[0]()
         holding = [name for name, keeper in self.keepers.items() if keeper.hold.left(keeper.clock(self.time)) > 0]
         assert len(holding) <= 1, f"{holding} hold the lease at once"
+        for keeper in self.keepers.values():
+            end = (keeper.hold.until - keeper.offset) / keeper.rate
+            self.last_held = max(self.last_held, min(end, self.time))
+        self.look()
+
+    def look(self) -> None:
+        """What an operator concludes from those that happen to answer, while nobody joins or leaves."""
+        counted = {keeper.quorums.counted for keeper in self.keepers.values()}
+        if self.keepers.keys() != self.target or counted != {frozenset({self.target})}:
+            return
+        asked = self.random.sample(sorted(self.keepers), self.random.randint(0, len(self.keepers)))
+        ended = [self.keepers[name].vote.ended(self.keepers[name].clock(self.time)) for name in asked]
+        found = silent(ended, len(self.keepers) // 2 + 1)
+        self.silences += found > 0
+        assert found <= (self.time - self.last_held) * 1.01 + 1e-6  # the fastest clock
 
     def wait(self) -> None:
         about = self.random.choice((0.0, 0.1, RENEWAL, LENGTH / 2, LENGTH - MARGIN, LENGTH, LENGTH))
@@ -202,15 +219,18 @@ def test_two_holders_never_have_the_lease_at_once(seed: int, steps: int) -> None
 
 def test_the_storm_above_does_let_leases_be_held_and_voters_change() -> None:
     """Else it would prove nothing. Every change of voters comes to its end, also where one of three stays."""
-    leases, freed, sets, changes = 0, 0, set[frozenset[str]](), set[tuple[frozenset[str], frozenset[str]]]()
+    leases, freed, silences = 0, 0, 0
+    sets, changes = set[frozenset[str]](), set[tuple[frozenset[str], frozenset[str]]]()
     for seed in range(40):
         cluster = Cluster(seed)
         for _ in range(1000):
             cluster.step()
             sets |= {keeper.quorums.settled for keeper in cluster.keepers.values() if keeper.quorums.settled}
         leases, freed, changes = leases + cluster.leases, freed + cluster.freed, changes | cluster.changes
+        silences += cluster.silences
     assert leases > 300
     assert freed > 5
+    assert silences > 100
     assert sets == set(map(frozenset, SETS))
     assert changes == set(itertools.permutations(map(frozenset, SETS), 2))
 
