@@ -11,6 +11,7 @@ from operations.failover.driver import Done, Rejoined
 
 STREAM_SECONDS = 10.0
 CATCH_UP_SECONDS = 2.0
+REPLAY_SECONDS = 300.0  # what a server keeps for its followers (max_slot_wal_keep_size) at some MB a second
 GLANCE_SECONDS = 2.0
 POLL = 0.05
 
@@ -74,7 +75,7 @@ def _rebuilt(ground: Ground, region: str, writer: str) -> Rejoined:
 
 
 def diverged(ground: Ground, region: str, writer: str) -> bool:
-    """Whether this stopped member has what the writer never had. Recovers first what a kill left unfinished."""
+    """Whether this stopped member has what the writer never had. Replays first what lies on its disk."""
     member = ground.member(region)
     found = postgres_demotion.control(member)
     last = found.last
@@ -90,10 +91,24 @@ def diverged(ground: Ground, region: str, writer: str) -> bool:
 
 
 def last_replayed(ground: Ground, region: str) -> int:
+    """The end of the log that a server apart has on its disk. It answers as soon as its data are consistent, which may be
+    long before it has replayed everything; then it waits for more (PostgreSQL, wait events of type Timeout and IPC)."""
+    began = time.monotonic()
     with ground.owner(region) as connection:
-        row = connection.execute("select (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint").fetchone()
-        assert row is not None
-        return int(row[0])
+        while True:
+            row = connection.execute(
+                "select (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint, "
+                "(select wait_event from pg_stat_activity where backend_type = 'startup')"
+            ).fetchone()
+            assert row is not None
+            if row[1] in ("RecoveryRetrieveRetryInterval", "RecoveryWalStream"):
+                # Asked once more: the position was read before the event.
+                again = connection.execute("select (pg_last_wal_replay_lsn() - '0/0'::pg_lsn)::bigint").fetchone()
+                assert again is not None
+                return int(again[0])
+            if time.monotonic() - began > REPLAY_SECONDS:
+                raise Fault(f"{ground.member(region).member} has not replayed its own log in {REPLAY_SECONDS:.0f} s")
+            time.sleep(POLL)
 
 
 def _start(ground: Ground, region: str, writer: str) -> bool:

@@ -5,6 +5,7 @@ import shutil
 import time
 import uuid
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ from components.local.servers.paths import PROJECT
 from components.local.servers.postgres_demotion import Fork
 from components.local.servers.postgres_files import DATABASE, OWNER
 from components.local.servers.postgres_session import session
-from operations.drivers import local_tail
+from operations.drivers import local_rejoin, local_tail
 from operations.drivers.local_ground import Ground
 from operations.reconciliation import tails
 from tests.components.local.servers.conftest import stack_of_its_own
@@ -60,9 +61,8 @@ def until(ground: Ground, region: str, query: str, wanted: Any) -> None:
         time.sleep(0.05)
 
 
-@pytest.fixture(scope="module")
-def parted() -> Iterator[Ground]:
-    """Two writers: B was promoted, and A, which was not told, has taken an order since."""
+@contextmanager
+def two_members() -> Iterator[Ground]:
     settings = {"target": "local", "phase": "async-replica", "regions": json.dumps([{"name": A}, {"name": B}])}
     summary = from_summary(to_summary(plan(load(settings, "test"))))
     with stack_of_its_own() as stack:
@@ -77,6 +77,13 @@ def parted() -> Iterator[Ground]:
         first, second = ground.member(A), ground.member(B)
         postgres.create_origin(first, (PROJECT / "service" / "schema.sql").read_text())
         postgres.create_replica(second, first.endpoint)
+        yield ground
+
+
+@pytest.fixture(scope="module")
+def parted() -> Iterator[Ground]:
+    """Two writers: B was promoted, and A, which was not told, has taken an order since."""
+    with two_members() as ground:
         order(ground, A, BOTH, 1)
         ask(ground, A, "create table loose (n int, at timestamptz)")
         ask(ground, A, "insert into loose values (1, '2026-11-21 10:00:00+00')")
@@ -168,3 +175,19 @@ def test_where_nothing_differs_nothing_is_kept(parted: Ground, capsys: pytest.Ca
     postgres.ensure_started(parted.member(A))
     assert local_tail.save(parted, A, B) is None
     assert "whole tables are compared" in capsys.readouterr().err
+
+
+def test_a_server_apart_is_asked_for_its_end_once_it_has_replayed_all_that_lies_on_its_disk() -> None:
+    """It answers long before, as soon as its data are consistent; what it holds behind that would be overlooked."""
+    with two_members() as ground:
+        ask(ground, B, "select pg_wal_replay_pause()")
+        ask(ground, A, "create table bulk as select g, repeat('x', 500) from generate_series(1, 100000) g")
+        end = ask(ground, A, "select (pg_current_wal_flush_lsn() - '0/0'::pg_lsn)::bigint")
+        until(ground, B, f"select pg_last_wal_receive_lsn() - '0/0'::pg_lsn >= {end}", True)
+        member = ground.member(B)
+        postgres.stop(member)
+        found = postgres_demotion.control(member)
+        assert found.last < end
+        assert not found.clean  # a replica's checkpoint is not its end
+        with postgres_demotion.apart(member):
+            assert local_rejoin.last_replayed(ground, B) >= end

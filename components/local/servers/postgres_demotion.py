@@ -39,8 +39,9 @@ HOLD = "default_transaction_read_only"
 APART_SECONDS = 60.0
 STALL_SECONDS = 60.0
 
-# What pg_controldata calls a server that ended with everything on its disk (controldata_utils.c, dbState).
-_CLEAN = ("shut down", "shut down in recovery")
+# What pg_controldata calls a writer that ended in order (pg_controldata.c, dbState): its checkpoint is then the last that
+# there is. A replica that was "shut down in recovery" may have received far more than it had replayed.
+_CLEAN = "shut down"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,7 +82,7 @@ def control(member: MemberSpec) -> Control:
     words = dict(re.findall(r"^([^:]+):\s+(.*)$", done.stdout, re.MULTILINE))
     try:
         return Control(
-            clean=words["Database cluster state"] in _CLEAN,
+            clean=words["Database cluster state"] == _CLEAN,
             checkpoint=lsn(words["Latest checkpoint location"]),
             # A replica's last restart point may be older than its last timeline.
             timeline=max(
