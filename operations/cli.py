@@ -129,8 +129,12 @@ def parser() -> argparse.ArgumentParser:
     drill.add_argument("--all", action="store_true", help="every scenario that this stack can be drilled in")
     drill.add_argument("--list", action="store_true", help="show the scenarios, and do nothing")
     drill.add_argument("--table", action="store_true", help="print what this stack's drills found so far as Markdown")
+    drill.add_argument(
+        "--history", action="append", default=[], metavar="FILE", help="--table: with this history.jsonl; repeatable"
+    )
     drill.add_argument("--scenarios", metavar="FOLDER", help="also the scenarios in this folder")
     drill.add_argument("--rounds", type=_count, metavar="N", help="how often each (default: 1; with --all its own)")
+    drill.add_argument("--proof", action="store_true", help="as often each as its promise asks: the scenarios' `proof`")
     drill.add_argument("--partition", default="main", metavar="NAME", help="the partition (default: main)")
     drill.add_argument("--rate", type=_rate, default=200.0, metavar="N", help="requests a second (default: 200)")
     drill.add_argument("--retries", type=_count, default=1, metavar="N", help="tries after the first (default: 1)")

@@ -1,5 +1,6 @@
 """What a preview tells of a step: one record, which is shown as text, JSON or Markdown."""
 
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, Any
@@ -12,7 +13,7 @@ from operations.transition import Transition
 if TYPE_CHECKING:
     from topology import Step, Topology
     from topology.effects import Effect
-    from topology.recovery import Figure
+    from topology.recovery import Drill, Figure
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,6 +52,13 @@ class Report:
         from topology.summary import summarise
 
         return self.before is not None and summarise(self.before) == self.transition.old
+
+    @cached_property
+    def drills(self) -> "tuple[Drill, ...]":
+        """What this stack's own drills measured."""
+        from operations.drill import history
+
+        return history.drills(self.stack.folder)
 
     @property
     def changes(self) -> tuple[Change, ...]:
@@ -126,8 +134,8 @@ class Report:
             "untouched": [change.name for change in self.untouched],
             "changed_in_place": [change.name for change in self.in_place],
             "irreversible": list(self.irreversible),
-            "before": standing(self.before),
-            "after": standing(self.after),
+            "before": standing(self.before, self.drills),
+            "after": standing(self.after, self.drills),
             "before_is_exact": self.exact,
             "added_regions": self.stack.added_slots,
             "problems": list(self.problems),
@@ -137,7 +145,7 @@ class Report:
 PAST = {"replace": "replaced", "delete": "deleted"}
 
 
-def standing(topology: "Topology | None") -> dict[str, Any] | None:
+def standing(topology: "Topology | None", drills: "Sequence[Drill]") -> dict[str, Any] | None:
     """Objectives, round trips and scenarios of one side of the step."""
     from topology.recovery import held
     from topology.round_trips import round_trips
@@ -149,7 +157,7 @@ def standing(topology: "Topology | None") -> dict[str, Any] | None:
         "phase": topology.phase.label,
         "objectives": [
             {"name": each.name, "asked_seconds": each.asked, "met": each.met, "reached": figure_json(each.reached)}
-            for each in held(topology)
+            for each in held(topology, drills)
         ],
         "round_trips": [asdict(each) for each in round_trips(topology)],
         "scenarios": [
@@ -160,7 +168,7 @@ def standing(topology: "Topology | None") -> dict[str, Any] | None:
                 "rto": figure_json(each.rto),
                 "rpo": figure_json(each.rpo),
             }
-            for each in scenarios(topology)
+            for each in scenarios(topology, drills)
         ],
     }
 

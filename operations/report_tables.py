@@ -43,7 +43,7 @@ def objectives(report: Report) -> Grid:
 
     rows = [
         (now.name, "nothing" if now.asked is None else f"{now.asked} s", cell(was), cell(now))
-        for was, now in sides(report, held)
+        for was, now in sides(report, lambda side: held(side, report.drills))
     ]
     return Grid(
         title="When a region is lost",
@@ -79,15 +79,19 @@ def round_trips(report: Report) -> Grid:
 def scenarios(report: Report) -> Grid:
     from topology.scenarios import scenarios as read
 
+    notes: dict[str, None] = {}
+
     def cell(each: Any) -> str:
         if each is None:
             return "-"
-        figures = "".join(f", {name} {figure_text(it)}" for name, it in (("RTO", each.rto), ("RPO", each.rpo)) if it)
-        return each.cover + figures
+        figures: list[tuple[str, Figure]] = [(name, it) for name, it in (("RTO", each.rto), ("RPO", each.rpo)) if it]
+        for name, it in figures:
+            # Those of a lost region stand under the objectives.
+            if it.basis == "measured" and it.event != "region":
+                notes[f"{each.name}, {name} {it.text}: {it.source}"] = None
+        return each.cover + "".join(f", {name} {it.text}" for name, it in figures)
 
-    rows = [(now.name, cell(was), cell(now), now.how) for was, now in sides(report, read)]
-    return Grid(title="Failures", head=("failure", "before", "after", "how"), rows=tuple(rows))
-
-
-def figure_text(figure: "Figure") -> str:
-    return figure.text
+    rows = [
+        (now.name, cell(was), cell(now), now.how) for was, now in sides(report, lambda side: read(side, report.drills))
+    ]
+    return Grid(title="Failures", head=("failure", "before", "after", "how"), rows=tuple(rows), notes=tuple(notes))

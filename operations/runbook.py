@@ -149,16 +149,24 @@ def _moving(book: Book, partition: str, regions: Sequence[str]) -> str:
     fenced = (
         "The old writer needs no hand: its lease ends within 3 seconds, and the command waits for that."
         if book.keepers
-        else "There is no lease here: make sure that the old writer is down (power, or its address), and say so with "
-        "`--old-writer-is-fenced`. Without it the command refuses."
+        else "There is no lease here: make sure that the old writer is down (power, or its address) before you say so "
+        "with `--old-writer-is-fenced`."
     )
+    served = book.topology.region(target).has_service
+    small = [] if served else ["--despite-capacity"]
+    said = [] if book.keepers else ["--old-writer-is-fenced"]
+    if not served:
+        fenced += (
+            f" {target} has the data and no service: users come back with {writer}, or once "
+            f"`{book.type('up', '--phase', 'active-passive')}` has built one there."
+        )
     return f"""
 ## `{partition}`: the writer is lost
 
 {fenced} Stand where the network works, outside the region that is lost (`--from`).
 
 ```
-{book.type("failover", *part, "--from", target)}
+{book.type("failover", *part, "--from", target, *said, *small)}
 ```
 
 1. It shows who has received how much, what may be lost, and every step; nothing has happened yet. **Read the line
@@ -174,7 +182,7 @@ When {writer} is back (`--rejoin-only` says whether it followed, was rewound, or
 {book.type("up")}    # starts its servers; data are kept
 {book.type("failback", *part, "--to", writer, "--rejoin-only")}   # a replica again
 {book.type("reconcile", "list")}    # what {writer} had acknowledged and nobody else has
-{book.type("failback", *part, "--to", writer)}    # the writer again, in a quiet hour
+{book.type("failback", *part, "--to", writer, *small)}    # the writer again, in a quiet hour
 ```
 
 What `reconcile` lists is lost to users until `{book.type("reconcile", "replay")}` places it again, each order with its

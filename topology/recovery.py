@@ -3,7 +3,7 @@
 `recovery.csv` has a figure for each means of recovery that a target has, with its basis and source. It is measured
 where somebody measured it on that target, and cited where a document or another project's test says so. A source that
 gives only an order of magnitude is read at its upper end. Times count from the decision to fail over, because on the
-clouds people take it. A drill of the stack's own goes before every row of the file.
+clouds people take it. Drills of the stack's own go before every row of the file; theirs count from the fault.
 """
 
 import csv
@@ -11,9 +11,10 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
+from statistics import median
 from typing import Literal, TypeAlias, cast
 
-from topology.model import PartitionPlan, Phase, Target, Topology
+from topology.model import Durability, PartitionPlan, Phase, Target, Topology
 
 Event: TypeAlias = Literal["zone", "writer", "region"]  # what is lost: a zone, the writer's server, or a region
 Objective: TypeAlias = Literal["rto", "rpo"]
@@ -48,11 +49,13 @@ class Figure:
 class Drill:
     """What a drill of this stack's own measured."""
 
+    scenario: str
+    day: str  # as 2026-11-21
     phase: Phase
+    durability: Durability
     event: Event
     objective: Objective
     seconds: float
-    source: str  # the drill's date and what it was
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,12 +131,15 @@ def bound(topology: Topology, objective: Objective, event: Event) -> float | Non
 
 
 def figure(topology: Topology, event: Event, objective: Objective, drills: Iterable[Drill] = ()) -> Figure:
-    """What is known of one objective; the latest drill of this phase goes before the file."""
-    own = [each for each in drills if (each.phase, each.event, each.objective) == (topology.phase, event, objective)]
+    """What is known of one objective; drills of this phase and durability go before the file."""
+    kept = {partition.durability for partition in topology.partitions}
+    own = [
+        each
+        for each in drills
+        if (each.phase, {each.durability}, each.event, each.objective) == (topology.phase, kept, event, objective)
+    ]
     if own:
-        return Figure(
-            objective=objective, event=event, seconds=own[-1].seconds, basis="measured", source=own[-1].source
-        )
+        return _measured(own)
     how = means(topology, event)
     recorded = "zone" if how == "zones" else "region"
     for row in rows():
@@ -148,6 +154,23 @@ def figure(topology: Topology, event: Event, objective: Objective, drills: Itera
         seconds=None,
         basis="none",
         source=UNKNOWN.get(how, f"{topology.target} has no figure for it"),
+    )
+
+
+def _measured(drills: Sequence[Drill]) -> Figure:
+    """The worst of them is what may be promised."""
+    found = [each.seconds for each in drills]
+    one, count = drills[0], len(drills)
+    said = f"{count} drills, median {median(found):.2f} s, worst {max(found):.2f} s" if count > 1 else "1 drill"
+    since = ", from the fault, detection included" if one.objective == "rto" else ""
+    names = ", ".join(sorted({each.scenario for each in drills}))
+    day = max(each.day for each in drills)
+    return Figure(
+        objective=one.objective,
+        event=one.event,
+        seconds=max(found),
+        basis="measured",
+        source=f"{said} of this stack ({names}){since}; {'the last ' if count > 1 else ''}on {day}",
     )
 
 

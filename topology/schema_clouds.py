@@ -47,7 +47,8 @@ class RetentionSetting(Section):
     backup_days: Number = setting(
         35,
         allowed="a whole number from 1 to 36500; on gcp `point_in_time_days` or more, 365 at most",
-        meaning="How long a backup in a region's vault is kept, and its copy in another region's.",
+        meaning="How long a backup in a region's vault is kept, and its copy in another region's. Below 7 the policies "
+        "refuse it from phase 2 on.",
         ge=1,
         le=36500,
     )

@@ -7,8 +7,10 @@ from pathlib import Path
 from typing import Any
 
 from operations import lock
+from operations.commands.state import called_from
 from operations.console import answer, confirm, document, say
-from operations.drill import history, picture, report, scenario
+from operations.drill import comparison, history, picture, report, scenario
+from operations.drill.campaign import Campaign, span, timed
 from operations.drill.checks import judged
 from operations.drill.places import Cast, unfit
 from operations.drill.result import Result
@@ -30,10 +32,17 @@ def run(options: argparse.Namespace) -> int:
         return Exit.DONE
     stack = Stack.open(options.stack)
     if options.table:
-        answer(report.table(history.read(stack.folder)))
+        found = history.read(stack.folder)
+        for path in options.history:
+            found += history.read_file(called_from(path))
+        if not found:
+            raise Refused(f"--table: no drill of {stack.name} was ever recorded. Name other histories with --history.")
+        answer(comparison.markdown(found))
         return Exit.DONE
     if bool(options.scenario) == options.all:
         raise Refused("name a scenario, or --all; --list shows what there is.")
+    if options.proof and options.rounds:
+        raise Refused("--proof: says how many rounds, as --rounds does. Leave one of them out.")
     for name in options.scenario:
         if name not in known:
             raise Refused(f"scenario: {name!r} is not known. {nearest(name, known)} Known: {', '.join(known)}.")
@@ -51,6 +60,14 @@ def run(options: argparse.Namespace) -> int:
     refuse_unfinished(stack, "drill")
     with lock.held(stack.folder, f"drill --stack {stack.name}", lock.DRILL):
         return _locked(stack, outputs, chosen, options)
+
+
+def rounds(each: Scenario, options: argparse.Namespace) -> int:
+    if options.rounds:
+        return options.rounds
+    if options.proof:
+        return each.proof or each.rounds
+    return each.rounds if options.all else 1
 
 
 def _locked(stack: Stack, outputs: Mapping[str, Any], chosen: list[Scenario], options: argparse.Namespace) -> int:
@@ -86,20 +103,13 @@ def _locked(stack: Stack, outputs: Mapping[str, Any], chosen: list[Scenario], op
             raise Refused(f"{each.name}: {why}.")
     for name, why in skipped:
         say(f"skipped   {name}: {why}")
-    say(f"This breaks servers of {stack.name} on purpose, and puts orders into its database:")
-    for each in fit:
-        say(f"  {each.name}: {each.title.lower()}")
-    confirm("Go on?", yes=options.yes)
-    chance = random.Random(options.seed)  # noqa: S311
     objectives = stack.topology.objectives
-    results: list[Result] = []
-    met: list[bool] = []
-    for each in fit:
-        rounds: list[Result] = []
-        for number in range(1, (options.rounds or (each.rounds if options.all else 1)) + 1):
-            folder = history.new_folder(stack.folder, each.name)
-            say(f"drill     {each.name}, round {number}")
-            drill = Drill(
+    chance = random.Random(options.seed)  # noqa: S311
+    made: list[Drill] = []
+
+    def drill(each: Scenario, number: int) -> Result:
+        made[:] = [
+            Drill(
                 scenario=each,
                 stack=stack.name,
                 stack_folder=stack.folder,
@@ -107,46 +117,49 @@ def _locked(stack: Stack, outputs: Mapping[str, Any], chosen: list[Scenario], op
                 running=running,
                 driver=driver,
                 partition=options.partition,
-                folder=folder,
+                folder=history.new_folder(stack.folder, each.name),
                 automatic=stack.topology.automatic_failover,
                 rate=options.rate,
                 retries=options.retries,
                 round=number,
                 chance=chance,
             )
-            found = judged(drill.run(), each, rto=objectives.rto_seconds, rpo=objectives.rpo_seconds)
-            report.write(folder, found, picture.svg(found, drill.users.records))
-            history.add(stack.folder, found)
-            rounds.append(found)
-            say(f"  {found.verdict:<8}{report.line(found)}")
-            for fault in (
-                *found.faults,
-                *(f"{one.name}: {one.found}, wanted {one.wanted}" for one in found.checks if not one.met),
-            ):
-                say(f"  !       {fault}")
-            if found.faults:
-                break
-        results += rounds
-        check = report.ratio(each, rounds)
-        if check is not None:
-            met.append(check.met)
-            say(f"  {'passed' if check.met else 'failed':<8}{check.name}: {check.found}, wanted {check.wanted}")
-        if rounds[-1].faults:
-            say("  the stack may not be whole: no further drill is begun. `status` shows how it is.")
-            break
-    _tell(stack, results, skipped, options)
-    passed = all(result.verdict == "passed" for result in results) and all(met)
-    return Exit.DONE if passed else Exit.FAULT
+        ]
+        found = judged(made[0].run(), each, rto=objectives.rto_seconds, rpo=objectives.rpo_seconds)
+        report.write(made[0].folder, found, picture.svg(found, made[0].records))
+        history.add(stack.folder, found)
+        return found
+
+    campaign = Campaign(
+        plan=[(each, rounds(each, options)) for each in fit],
+        drill=drill,
+        broken=lambda: made[0].whole(),
+        tell=say,
+        seconds=timed(history.read(stack.folder)),
+    )
+    say(f"This breaks servers of {stack.name} on purpose, and puts orders into its database:")
+    for each, count in campaign.plan:
+        say(f"  {each.name}: {each.title.lower()}{f', {count} rounds' if count > 1 else ''}")
+    say(f"It takes about {span(campaign.left())}.")
+    confirm("Go on?", yes=options.yes)
+    try:
+        campaign.run()
+    finally:  # also of what was interrupted
+        _tell(stack, campaign, skipped, options)
+    return Exit.DONE if campaign.passed else Exit.FAULT
 
 
-def _tell(stack: Stack, results: list[Result], skipped: list[tuple[str, str]], options: argparse.Namespace) -> None:
+def _tell(stack: Stack, campaign: Campaign, skipped: list[tuple[str, str]], options: argparse.Namespace) -> None:
+    records = [result.as_json() for result in campaign.results]
     if options.json:
-        found: dict[str, Any] = {
-            "stack": stack.name,
-            "drills": [result.as_json() for result in results],
-            "skipped": [{"scenario": name, "why": why} for name, why in skipped],
-        }
-        document(found)
-        return
-    answer(report.table([result.as_json() for result in results]))
-    answer(f"Reports are in {history.folder(stack.folder)}.")
+        document(
+            {
+                "stack": stack.name,
+                "drills": records,
+                "skipped": [{"scenario": name, "why": why} for name, why in skipped],
+                "stopped": campaign.stopped,
+            }
+        )
+    elif records:
+        answer(report.table(records))
+        answer(f"Reports are in {history.folder(stack.folder)}.")

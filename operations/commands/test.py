@@ -13,16 +13,23 @@ MODULES = ("ruff", "basedpyright", "pytest", "xdist")
 # These only compute, so they share the cores, a file at a time: its tests have their graphs in common. All others wait
 # for real servers, whose deadlines must not suffer from what else runs.
 COMPUTING = (
+    "tests/benchmarks",
     "tests/components/aws",
     "tests/components/gcp",
+    "tests/components/test_local_graph.py",
     "tests/components/test_writers.py",
     "tests/operations/clouds",
     "tests/operations/failover",
+    "tests/operations/test_cli.py",
+    "tests/operations/test_engines.py",
+    "tests/operations/test_preview.py",
     "tests/operations/test_preview_step.py",
     "tests/operations/test_recording.py",
     "tests/operations/test_reference.py",
+    "tests/operations/test_rotation.py",
     "tests/operations/test_walks.py",
     "tests/policies",
+    "tests/test_architecture.py",
     "tests/topology",
 )
 

@@ -1,6 +1,7 @@
 """What is in the databases in the end: asked of every member, by SQL, past the service."""
 
 from collections.abc import Collection, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
@@ -39,14 +40,19 @@ def audit(members: Mapping[str, MemberSpec], acknowledged: Collection[str], load
     missing: dict[str, tuple[str, ...]] = {}
     tables: dict[str, dict[str, tuple[int, str]]] = {}
     doubled: set[str] = set()
-    for region, member in members.items():
+
+    def look(region: str) -> None:
+        member = members[region]
         with session(member.stack_folder, member.endpoint, OWNER, DATABASE, statement_ms=STATEMENT_MS) as connection:
             missing[region] = lacking(connection, acknowledged)
             rows = connection.execute(
                 "select item from public.orders where item like %s group by item having count(*) > 1", (f"{load}-%",)
             ).fetchall()
-            doubled |= {str(row[0]) for row in rows}
+            doubled.update(str(row[0]) for row in rows)
             tables[region] = sums(connection)
+
+    with ThreadPoolExecutor(len(members)) as pool:
+        list(pool.map(look, members))
     return Audit(missing=missing, doubled=tuple(sorted(doubled)), tables=tables)
 
 

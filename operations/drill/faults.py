@@ -46,7 +46,8 @@ class Faults:
     cast: Cast
     undo: list[Undo] = field(default_factory=list)
     killed: dict[str, float] = field(default_factory=dict)  # region -> when its member was killed
-    dropped_at: float | None = None  # the last moment, by the writer's clock, at which the table was there
+    dropped_at: float | None = None  # the last moment, by the writer's clock, at which the table was surely there
+    gone_at: float | None = None  # and the first at which it was not: it waits for whoever is writing
     copied_after: float | None = None  # seconds until no member had it any more
     disks: dict[str, int] = field(default_factory=dict)  # region -> the small disk's folder, held open
 
@@ -250,6 +251,7 @@ class Faults:
             row: Any = connection.execute("select extract(epoch from clock_timestamp())::float8").fetchone()
             self.dropped_at = float(row[0])
             connection.execute(f"drop table {TABLE}")
+            self.gone_at = time.time()
         begun = time.monotonic()
         waiting = set(self.members)
         while waiting and time.monotonic() - begun < COPIED_SECONDS:

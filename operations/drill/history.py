@@ -8,8 +8,9 @@ from typing import Any
 
 from components.local.servers import paths
 from operations.drill.result import Result
+from operations.errors import Fault
 from topology.model import Phase
-from topology.recovery import Drill
+from topology.recovery import Drill, Objective
 
 
 def folder(stack_folder: Path) -> Path:
@@ -34,11 +35,16 @@ def add(stack_folder: Path, result: Result) -> None:
 
 
 def read(stack_folder: Path) -> list[dict[str, Any]]:
+    path = folder(stack_folder) / "history.jsonl"
+    return read_file(path) if path.exists() else []
+
+
+def read_file(path: Path) -> list[dict[str, Any]]:
     try:
-        text = (folder(stack_folder) / "history.jsonl").read_text()
-    except FileNotFoundError:
-        return []
-    return [json.loads(line) for line in text.splitlines()]
+        # A line that was cut short, because the machine went down, is no drill.
+        return [json.loads(line) for line in path.read_text().split("\n")[:-1]]
+    except (OSError, ValueError) as fault:
+        raise Fault(f"{path}: cannot be read as a history of drills: {fault}") from None
 
 
 def drills(stack_folder: Path) -> tuple[Drill, ...]:
@@ -46,21 +52,22 @@ def drills(stack_folder: Path) -> tuple[Drill, ...]:
     return tuple(_drills(read(stack_folder)))
 
 
-EVENTS = {"lost-region": "region", "lost-writer": "writer"}
-
-
 def _drills(records: list[dict[str, Any]]) -> Iterator[Drill]:
     for record in records:
-        event = EVENTS.get(record["scenario"])
         move = next((move for move in record["moves"] if move["kind"] == "failover"), None)
-        if event is None or move is None or move["pause"] is None:
+        if not record["event"] or move is None:
             continue
-        source = f"drill {record['scenario']} of {time.strftime('%Y-%m-%d', time.gmtime(record['began']))}"
-        for objective, seconds in (("rto", move["pause"]), ("rpo", record["lost_seconds"] or 0.0)):
-            yield Drill(
-                phase=Phase(record["phase"]),
-                event="region" if event == "region" else "writer",
-                objective="rto" if objective == "rto" else "rpo",
-                seconds=seconds,
-                source=source,
-            )
+        # Writes that are lost, and nobody knows since when, are no figure.
+        lost = record["lost_seconds"] if record["lost"] else 0.0
+        found: tuple[tuple[Objective, float | None], ...] = (("rto", move["pause"]), ("rpo", lost))
+        for objective, seconds in found:
+            if seconds is not None:
+                yield Drill(
+                    scenario=record["scenario"],
+                    day=time.strftime("%Y-%m-%d", time.gmtime(record["began"])),
+                    phase=Phase(record["phase"]),
+                    durability=record["durability"],
+                    event=record["event"],
+                    objective=objective,
+                    seconds=seconds,
+                )

@@ -36,7 +36,7 @@ def line(result: Result) -> str:
     if result.detection is not None:
         words.append(f"noticed after {result.detection:.2f} s")
     words += [move_words(move) for move in result.moves]
-    words += [f"restored after {result.restored:.1f} s"] if result.restored is not None else []
+    words += [f"writes again after {result.restored:.1f} s"] if result.restored is not None else []
     reads, writes = result.reads.get("all"), result.writes.get("all")
     if reads and writes:
         words.append(f"failed {writes.failed} writes, {reads.failed} reads")
@@ -133,12 +133,13 @@ def _moves(result: Result) -> str:
                 move.fenced or "-",
             )
         )
+    again = "" if result.restored is None else f"\n\nUsers wrote again {result.restored:.1f} s after it began."
     back = (
         "" if result.redundancy is None else f"\n\nEvery member followed again {result.redundancy:.1f} s after it began"
     )
     how = f"; the old writer came back {result.rejoined}." if result.rejoined else "."
     head = ("operation", "without a write", "floor of this run", "ratio", "announced loss", "old writer fenced by")
-    return grid(head, rows) + (f"{back}{how}" if back else "")
+    return grid(head, rows) + again + (f"{back}{how}" if back else "")
 
 
 def _happened(result: Result) -> str:
@@ -147,47 +148,86 @@ def _happened(result: Result) -> str:
 
 
 def table(records: Sequence[Mapping[str, Any]]) -> str:
-    """Many drills as people compare them: a row a scenario, phase and durability; medians, and the worst."""
-    groups: dict[tuple[str, int, str], list[Mapping[str, Any]]] = {}
-    for record in records:
-        groups.setdefault((record["scenario"], record["phase"], record["durability"]), []).append(record)
+    """Many drills as people compare them: a row for each phase, durability and scenario."""
     rows = []
-    for (name, phase, durability), found in sorted(groups.items(), key=lambda item: (item[0][1], item[0][0])):
-        kind = (
-            "failover" if any(move["kind"] == "failover" for each in found for move in each["moves"]) else "switchover"
-        )
-        moves = [move for each in found for move in each["moves"] if move["kind"] == kind]
+    for (phase, durability, name), found in grouped(records).items():
+        own = moves(found)
+        announced = [move["announced_seconds"] for move in own if move["kind"] == "failover"]
+        killed = sum(move["resumed"] for each in found for move in each["moves"])
+        lost, since = lost_of(found)
         rows.append(
             (
-                name,
                 f"{phase}, {durability}",
-                f"{sum(each['verdict'] == 'passed' for each in found)} of {len(found)}",
-                _middle([each["detection"] for each in found]),
-                _middle([move["pause"] for move in moves] or [_gap(each, "writes") for each in found]),
-                _middle([move["floor_seconds"] for move in moves]),
-                _middle([move["ratio"] for move in moves]),
-                _middle([_gap(each, "reads") for each in found]),
-                str(sum(_failed(each, "writes") for each in found)),
-                str(sum(_failed(each, "reads") for each in found)),
-                str(sum(each["lost"] for each in found)),
-                _middle([each["redundancy"] for each in found]),
+                name,
+                f"{sum(each['verdict'] == 'passed' for each in found)} of {len(found)}"
+                + (f", {killed} killed" if killed else ""),
+                spread(each["detection"] for each in found),
+                spread(pauses(found)),
+                spread(move["floor_seconds"] for move in own),
+                spread(move["ratio"] for move in own),
+                spread(_gap(each, "reads") for each in found),
+                f"{sum(_failed(each, 'writes') for each in found)} / {sum(_failed(each, 'reads') for each in found)}",
+                f"{lost:,} of {sum(each['acknowledged'] for each in found):,}"
+                + (f", the last {since:.2f} s" if since is not None else ""),
+                "-" if not announced else "any" if None in announced else f"{max(announced):.2f}",
+                spread(each["redundancy"] for each in found),
             )
         )
     head = (
-        "scenario",
         "phase",
-        "passed",
+        "drill",
+        "rounds passed",
         "noticed, s",
         "no write, s",
         "floor, s",
-        "ratio",
+        "times the floor",
         "no read, s",
-        "writes failed",
-        "reads failed",
+        "failed after retries, writes / reads",
         "acknowledged and lost",
+        "at most announced, s",
         "redundant after, s",
     )
-    return grid(head, rows)
+    rates = sorted({each["rate"] for each in records})
+    at = " or ".join(f"{rate:g}" for rate in rates)
+    return f"At {at} requests a second; least / median / most over the rounds.\n\n{grid(head, rows)}"
+
+
+def grouped(records: Iterable[Mapping[str, Any]]) -> dict[tuple[int, str, str], list[Mapping[str, Any]]]:
+    """By phase, durability and scenario, in that order."""
+    groups: dict[tuple[int, str, str], list[Mapping[str, Any]]] = {}
+    for record in records:
+        groups.setdefault((record["phase"], record["durability"], record["scenario"]), []).append(record)
+    return dict(sorted(groups.items()))
+
+
+def moves(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """What a scenario is about: of a lost writer the failover, and not the way back."""
+    found = [move for each in records for move in each["moves"]]
+    return [move for move in found if move["kind"] == "failover"] or [
+        move for move in found if move["kind"] == "switchover"
+    ]
+
+
+def pauses(records: Sequence[Mapping[str, Any]]) -> list[float]:
+    """How long nobody could write: until the restore or the region's return, else the moves', else the longest gap."""
+    own = moves(records)
+    found = [each["restored"] for each in records] + [move["pause"] for move in own]
+    known = [one for one in found if one is not None]
+    return known or [one for each in records if (one := _gap(each, "writes")) is not None and not own]
+
+
+def lost_of(records: Iterable[Mapping[str, Any]]) -> tuple[int, float | None]:
+    """Acknowledged writes that were lost, and how old the oldest of them was."""
+    since = [each["lost_seconds"] for each in records if each["lost"] and each["lost_seconds"] is not None]
+    return sum(each["lost"] for each in records), max(since, default=None)
+
+
+def spread(values: Iterable[float | None]) -> str:
+    """The least, the median and the most."""
+    known = sorted(value for value in values if value is not None)
+    if len(known) < 2:
+        return f"{known[0]:.2f}" if known else "-"
+    return f"{known[0]:.2f} / {median(known):.2f} / {known[-1]:.2f}"
 
 
 def _gap(record: Mapping[str, Any], kind: str) -> float | None:
@@ -196,12 +236,3 @@ def _gap(record: Mapping[str, Any], kind: str) -> float | None:
 
 def _failed(record: Mapping[str, Any], kind: str) -> int:
     return int(record[kind]["all"]["failed"]) if "all" in record[kind] else 0
-
-
-def _middle(values: Iterable[float | None]) -> str:
-    known = sorted(value for value in values if value is not None)
-    if not known:
-        return "-"
-    if len(known) == 1:
-        return f"{known[0]:.2f}"
-    return f"{median(known):.2f} (up to {known[-1]:.2f})"

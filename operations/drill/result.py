@@ -67,6 +67,8 @@ class Result:
     round: int
     writer: str
     rate: float
+    event: str = ""  # what is lost, where the planner takes it as a figure of this stack
+    took: float = 0.0  # the whole round
     marks: tuple[Mark, ...] = ()
     detection: float | None = None  # from the fault to the alarm
     moves: tuple[Move, ...] = ()
@@ -81,7 +83,7 @@ class Result:
     reigns: tuple[Reign, ...] = ()
     alike: bool = True
     redundancy: float | None = None  # from the fault until every member followed again
-    restored: float | None = None  # from a mistake until the first write after the restore
+    restored: float | None = None  # until the first write after a restore, or once a lost region was there again
     rejoined: str | None = None
     checks: tuple[Check, ...] = ()
     faults: tuple[str, ...] = ()  # what went wrong in the drill itself

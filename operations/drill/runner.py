@@ -22,7 +22,7 @@ from operations.drill.places import Cast
 from operations.drill.result import Mark, Move, Result
 from operations.drill.scenario import Action, Scenario
 from operations.drivers.local_failover import LocalDriver
-from operations.errors import Fault
+from operations.errors import Fault, Refused
 from operations.failover import journal
 from operations.failover.driver import Observation
 from operations.failover.journal import Journal
@@ -30,7 +30,8 @@ from operations.failover.protocol import TEXT
 from operations.reconciliation import tails
 from topology.summary import Summary
 
-WARM_SECONDS = 3.0
+WARM_SECONDS = 2.0  # reads begin 1.5 s after the first order (SETTLED in load.py)
+AFTER_SECONDS = 1.0  # of users after the last move: `ordinary_write` takes what began half a second after its first
 NOTICE_SECONDS = 30.0
 RECOVER_SECONDS = 60.0
 REDUNDANT_SECONDS = 120.0
@@ -63,13 +64,36 @@ class Drill:
         self.fault_at: float | None = None
         self.alarm_at: float | None = None
         self.restored_after: float | None = None
+        self.began = time.time()
+        self.writer = ""
+        self.records: list[dict[str, Any]] = []  # the ledger
 
     def run(self) -> Result:
+        """What was found; what could not be measured is a fault of the drill, and said."""
+        try:
+            found = self._run()
+        except (Fault, Refused, ServerFault, OSError) as fault:
+            self.problems.append(str(fault))
+            found = replace(self._blank(), faults=tuple(self.problems), marks=self._sorted_marks(), alike=False)
+        return replace(found, took=round(time.time() - self.began, 3))
+
+    def whole(self) -> str | None:
+        """After a round that went wrong: why no other may begin. An ordinary `up` starts what should run."""
+        try:
+            if (left := journal.unfinished(self.stack_folder)) is not None:
+                return f"{left} did not come to its end"
+            self.operator.run("up", "--yes")
+            self.await_redundancy("after a round that went wrong")
+        except (Fault, Refused, ServerFault, OSError) as fault:
+            return str(fault)
+        return None
+
+    def _run(self) -> Result:
         now = self.await_redundancy("before the drill")
         used = tuple(region.name for region in self.running.regions if region.in_use)
         self.cast = Cast.of(tuple(region.name for region in self.running.regions), used, now)
+        self.writer = self.cast.writer
         self.faults = self._faults()
-        self.began = time.time()
         for action in self.scenario.actions:
             self.faults.prepare(action)
         self.users = Users(
@@ -83,12 +107,11 @@ class Drill:
         watcher = None
         redundant: float | None = None
         try:
-            self.users.await_record(lambda record: record["kind"] == "write", 15.0, "the first order")
-            time.sleep(WARM_SECONDS)
             if self.scenario.answer.by == "watcher":
                 watcher = Watcher(self.operator, self.stand, self.partition, once=not self.automatic or self._is_killed)
                 watcher.await_line("watching", 20.0)
-                time.sleep(1.0)
+            self.users.await_record(lambda record: record["kind"] == "write", 15.0, "the first order")
+            time.sleep(WARM_SECONDS)
             self._break()
             self._answer(watcher)
             self._go_on()
@@ -104,8 +127,8 @@ class Drill:
                 watcher.end()
             with suppress(ServerFault):
                 self.faults.heal()
-            records = self.users.end()
-        return self._measured(records, redundant)
+            self.records = self.users.end()
+        return self._measured(self.records, redundant)
 
     # --- what happens ------------------------------------------------------------------------------------------------
 
@@ -161,13 +184,17 @@ class Drill:
             found = self._await_automatic(watcher)
         else:
             found = self._move(answer.command, *answer.words, "--from", self.stand, killed=self._is_killed)
-        if not found.state.promotes:
+        if not found.state.promotes or self._serves_nobody(found.state.target):
             return
         self.users.await_record(
             lambda record: record.get("written") == found.state.target and record["ended"] > found.since,
             RECOVER_SECONDS,
             f"the first write by {found.state.target}",
         )
+
+    def _serves_nobody(self, region: str) -> bool:
+        """In phase 2 the data have a copy without a service: users come back with the region."""
+        return next(each.serving.value for each in self.running.regions if each.name == region) == "none"
 
     def _restore(self) -> None:
         """As it was just before the mistake, beside the member; then only what is missing is brought back."""
@@ -229,12 +256,17 @@ class Drill:
             self._move("failback", "--to", self.cast.writer, "--rejoin-only")
         if repair.failback and self._writes() != self.cast.writer:
             planned = self.scenario.answer.command == "switchover"
+            same = [word for word in self.scenario.answer.words if word == "--despite-capacity"]
             self._move(
-                "switchover" if planned else "failback", "--to", self.cast.writer, killed=planned and self._is_killed
+                "switchover" if planned else "failback",
+                *("--to", self.cast.writer, *same),
+                killed=planned and self._is_killed,
             )
         self.await_redundancy("after the repair", close=CLOSE_BYTES)
         at = time.time()
         self._mark("every member follows again", "good", at)
+        if repair.failback:
+            time.sleep(AFTER_SECONDS)
         return at
 
     def _writes(self) -> str | None:
@@ -256,23 +288,17 @@ class Drill:
         end = time.time()
         acked = measures.acknowledged(records)
         begin = self.fault_at or (self.journals[0][0].since if self.journals else self.began)
-        window = Window(begin=begin, end=self.outage_end)
-        result = Result(
-            scenario=self.scenario.name,
-            title=self.scenario.title,
-            stack=self.stack,
-            phase=int(self.running.phase),
-            durability=next(each.durability for each in self.running.partitions if each.name == self.partition),
-            began=self.began,
-            round=self.round,
-            writer=self.cast.writer,
-            rate=self.rate,
+        restored = self._restored(acked)
+        # Users who come back only with the repair were without an answer until then.
+        window = Window(begin=begin, end=max(self.outage_end, begin + (restored or 0.0)))
+        result = replace(
+            self._blank(),
             detection=None if self.alarm_at is None else round(self.alarm_at - begin, 3),
-            reads={"all": measures.seen(records, "read", window), **self._by_region(records, "read", window)},
-            writes={"all": measures.seen(records, "write", window), **self._by_region(records, "write", window)},
+            reads=self._seen(records, "read", window),
+            writes=self._seen(records, "write", window),
             acknowledged=len(acked),
             redundancy=None if back is None else round(back - begin, 3),
-            restored=None if self.restored_after is None else round(self.restored_after, 3),
+            restored=restored,
         )
         try:
             now = self.await_redundancy("in the end", close=0)
@@ -290,22 +316,54 @@ class Drill:
         known = [record for record in records if record["kind"] != "read" or record["id"] not in lost]
         return replace(
             result,
-            reads={"all": measures.seen(known, "read", window), **self._by_region(known, "read", window)},
+            reads=self._seen(known, "read", window),
             moves=moves,
             lost=len(lost),
             kept=len(self._kept() & set(lost)),
-            lost_seconds=self._lost_seconds(lost, acked, moves),
+            lost_seconds=self._lost_seconds(lost, acked),
             doubled=len(found.doubled),
             overlap=servers.overlap(spans),
-            reigns=tuple(measures.reigns(acked.values())),
+            # An answer given again says who knows of the order, not who wrote it.
+            reigns=tuple(measures.reigns(record for record in acked.values() if record["status"] == 201)),
             alike=found.alike,
             rejoined=self._rejoined(),
             marks=self._sorted_marks(),
             faults=tuple(self.problems),
         )
 
-    def _by_region(self, records: list[dict[str, Any]], kind: str, window: Window) -> dict[str, measures.Seen]:
-        return {region: measures.seen(records, kind, window, region) for region in self.cast.regions}
+    def _blank(self) -> Result:
+        return Result(
+            scenario=self.scenario.name,
+            title=self.scenario.title,
+            event=self.scenario.event,
+            stack=self.stack,
+            phase=int(self.running.phase),
+            durability=next(each.durability for each in self.running.partitions if each.name == self.partition),
+            began=self.began,
+            round=self.round,
+            writer=self.writer,
+            rate=self.rate,
+        )
+
+    def _restored(self, acked: Mapping[str, Any]) -> float | None:
+        """Where the operation alone brought no users back: from the fault until something had."""
+        if self.restored_after is not None:
+            return round(self.restored_after, 3)
+        moved = [one for one, _ in self.journals if one.state.promotes]
+        if self.fault_at is None or not moved or not self._serves_nobody(moved[0].state.target):
+            return None
+        first = min((each["ended"] for each in acked.values() if each["begun"] > moved[0].since), default=None)
+        return None if first is None else round(first - self.fault_at, 3)
+
+    def _seen(self, records: list[dict[str, Any]], kind: str, window: Window) -> dict[str, measures.Seen]:
+        """Gaps are of the outage; what failed is of the whole drill, repair and way back included."""
+        whole = replace(window, end=float("inf"))
+
+        def of(region: str | None) -> measures.Seen:
+            failed = measures.seen(records, kind, whole, region).failed
+            return replace(measures.seen(records, kind, window, region), failed=failed)
+
+        return {"all": of(None), **{region: of(region) for region in self.cast.regions}}
 
     def _sorted_marks(self) -> tuple[Mark, ...]:
         return tuple(sorted(self.marks, key=lambda mark: mark.at))
@@ -324,12 +382,16 @@ class Drill:
         ordinary = measures.ordinary_write(acked.values(), state.target, (first or found.since) + 0.5)
         promoted = servers.between(logs, state.target, servers.PROMOTED, servers.OPEN, found.since)
         promotion = steps.get("promote", 0.0) if promoted is None else promoted
+        # A commit that waits for a quorum waits for a replica that has gone over to the new timeline.
+        attached = servers.attached(logs, state.target, found.since) if state.quorum else None
+        standby = {} if attached is None else {"standby": attached}
         if state.planned:
             stopped = servers.between(logs, state.writer, servers.CLOSED[0], "is shut down", found.since)
             floor = {
                 "stop": steps.get("stop_writer", 0.0) if stopped is None else stopped,
                 "replay": steps.get("catch_up", 0.0),
                 "promotion": promotion,
+                **standby,
                 "first commit": ordinary,
             }
             pause = self._pause(records, events, first)
@@ -339,6 +401,7 @@ class Drill:
                 "detection": (self.alarm_at or fault) - fault,
                 "lease expiry": steps.get("fence", 0.0) + steps.get("await_fenced", 0.0),
                 "promotion": promotion,
+                **standby,
                 "first commit": ordinary,
             }
             pause = None if first is None else first - fault
@@ -350,8 +413,8 @@ class Drill:
             pause=None if pause is None else round(pause, 3),
             floor={name: round(seconds, 4) for name, seconds in floor.items()},
             steps={name: round(seconds, 4) for name, seconds in steps.items()},
-            announced_seconds=state.loss.seconds if state.kind == "failover" else None,
-            announced_bytes=state.loss.bytes if state.kind == "failover" else None,
+            announced_seconds=state.announced.seconds if state.kind == "failover" else None,
+            announced_bytes=state.announced.bytes if state.kind == "failover" else None,
             fenced_at=state.fenced_at,
             fenced=state.fenced.how if state.fenced else None,
             resumed=killed,
@@ -366,13 +429,13 @@ class Drill:
         window = Window(begin=held - 1.0, end=first + 1.0)
         return measures.seen(records, "write", window).longest_gap
 
-    def _lost_seconds(self, lost: tuple[str, ...], acked: Mapping[str, Any], moves: tuple[Move, ...]) -> float | None:
-        if not lost:
+    def _lost_seconds(self, lost: tuple[str, ...], acked: Mapping[str, Any]) -> float | None:
+        """How old the oldest was when the writer fell silent: by its death, by its lease, or by the mistake."""
+        fenced = (one.state.fenced_at for one, _ in self.journals if one.state.kind == "failover")
+        known = [at for at in (self.faults.killed.get(self.writer), self.faults.gone_at, *fenced) if at is not None]
+        if not lost or not known:
             return None
-        silent = next((move.fenced_at for move in moves if move.kind == "failover" and move.fenced_at), None)
-        silent = silent or self.faults.dropped_at
-        oldest = min(measures.instant(acked[order]["at"]) for order in lost)
-        return None if silent is None else round(silent - oldest, 3)
+        return round(max(0.0, min(known) - min(measures.instant(acked[order]["at"]) for order in lost)), 3)
 
     def _kept(self) -> set[str]:
         """The orders that were saved before the old writer's data were rewound, and that `reconcile` lists."""

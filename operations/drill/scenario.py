@@ -85,11 +85,27 @@ class Scenario:
     expect: Expect
     targets: tuple[str, ...] = ("local",)
     keepers: bool = False  # whether it needs a lease
+    event: str = word("", "region", "writer", default="")  # whose loss it measures, for the planner
     rounds: int = 1  # in `--all`
+    proof: int = 0  # with `--proof`; 0: as many as in `--all`
     seconds: float = 5.0  # of load after writes have recovered, or after the last fault
 
 
-TOP = ("title", "shows", "phases", "targets", "keepers", "rounds", "seconds", "action", "answer", "repair", "expect")
+TOP = (
+    "title",
+    "shows",
+    "phases",
+    "targets",
+    "keepers",
+    "event",
+    "rounds",
+    "proof",
+    "seconds",
+    "action",
+    "answer",
+    "repair",
+    "expect",
+)
 
 
 def known(folder: Path | None = None) -> dict[str, Scenario]:

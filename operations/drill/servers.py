@@ -19,6 +19,8 @@ CLOSED = (
 )
 STARTING = ("starting PostgreSQL", "all server processes terminated; reinitializing")
 PROMOTED = "received promote request"
+TIMELINE = re.compile(r"selected new timeline ID: (\d+)")
+STREAMS = re.compile(r"(?:re)?started (?:WAL streaming|streaming WAL from primary) at \S+ on timeline (\d+)")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -101,4 +103,19 @@ def between(found: Iterable[Event], region: str, first: str, then: str, after: f
             start = event.at
         elif start is not None and then in event.text:
             return round(event.at - start, 3)
+    return None
+
+
+def attached(found: Iterable[Event], target: str, after: float) -> float | None:
+    """Seconds from a promotion's end until the first other member streams on the new timeline; None where none does."""
+    timeline, opened = None, None
+    for event in found:
+        if event.at < after:
+            continue
+        if event.region == target and (match := TIMELINE.search(event.text)):
+            timeline = match[1]
+        elif event.region == target and timeline is not None and OPEN in event.text:
+            opened = opened or event.at
+        elif opened is not None and (match := STREAMS.search(event.text)) and match[1] == timeline:
+            return round(event.at - opened, 3)
     return None

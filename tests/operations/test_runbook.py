@@ -58,8 +58,12 @@ def test_names_are_those_of_what_runs() -> None:
 
 
 def test_where_there_is_no_lease_the_old_writer_is_a_persons_business() -> None:
-    assert "--old-writer-is-fenced" in markdown(book(2))
-    assert "needs no hand" in markdown(book(3))
+    alone = markdown(book(2, writer="eu-central"))
+    assert "\n./meridian failover --from us-east --old-writer-is-fenced --despite-capacity --stack shop\n" in alone
+    assert "no service: users come back with eu-central" in alone
+    leased = markdown(book(3, writer="eu-central"))
+    assert "needs no hand" in leased
+    assert "\n./meridian failover --from us-east --stack shop\n" in leased
     assert "is lost\n" not in markdown(book(1))
 
 
@@ -67,7 +71,7 @@ def test_where_there_is_no_lease_the_old_writer_is_a_persons_business() -> None:
     ("settings", "words"),
     [
         ({}, "A person decides"),
-        ({"failover": '{"automatic": true}'}, "moves the writer by itself"),
+        ({"failover": '{"automatic": true}', "objectives": '{"rpo_seconds": 7}'}, "moves the writer by itself"),
         ({"objectives": '{"rpo_seconds": 7}'}, "at most 7 s of writes"),
     ],
 )
@@ -77,14 +81,16 @@ def test_it_says_who_decides(settings: Mapping[str, Any], words: str) -> None:
 
 def test_this_stacks_own_drills_go_before_other_figures() -> None:
     drill = Drill(
+        scenario="lost-region",
+        day="2026-11-20",
         phase=Phase.MULTI_REGION_READS,
+        durability="async",
         event="region",
         objective="rto",
         seconds=4.5,
-        source="drill lost-region of today",
     )
     given = book(4)
     text = markdown(Book(**{**given.__dict__, "drills": (drill,), "table": "| a table |"}))
-    assert "drill lost-region of today" in text
+    assert "1 drill of this stack (lost-region), from the fault, detection included; on 2026-11-20" in text
     assert "| a table |" in text
     assert "No drill was ever run" in markdown(given)
