@@ -1,8 +1,12 @@
 """A canary: the inside names of the SDK that the engine leans on. When one of these fails, read engine/sdk.py first."""
 
+import asyncio
 import gc
 import inspect
+import time
+from typing import Any
 
+import pytest
 from pulumi.dynamic import Config, ConfigureRequest
 from pulumi.dynamic import dynamic as dynamic_module
 from pulumi.runtime import config, rpc, settings, stack
@@ -76,3 +80,37 @@ def test_a_run_keeps_what_was_there_before_from_the_garbage_collector(world: Wor
     text = 'import gc\npulumi.export("aside", gc.get_freeze_count() > 10000)'
     assert world.up(text).outputs == {"aside": True}
     assert gc.get_freeze_count() == 0
+
+
+def test_the_wait_for_outputs_is_the_one_that_is_replaced(world: World, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Else a program's time grows with the square of its resources again."""
+    waited: list[int] = []
+    wait = sdk._wait
+
+    def counted(tasks: Any, **words: Any) -> Any:
+        assert words == {"return_when": asyncio.FIRST_COMPLETED}
+        waited.append(len(tasks))
+        return wait(tasks, **words)
+
+    monkeypatch.setattr(sdk, "_wait", counted)
+    monkeypatch.setattr(sdk, "EARSHOT", 60.0)
+    world.up("things = [Paper(f'n{n}') for n in range(30)]")
+    assert max(waited) > 30
+    assert len(waited) < 20
+    assert vars(stack)["asyncio"] is asyncio
+
+
+def test_a_failure_among_the_outputs_is_told_while_others_are_waited_for(world: World) -> None:
+    world.write("""
+    import asyncio
+    def late(_):
+        raise ValueError("told early")
+    async def never(_):
+        await asyncio.sleep(30)
+    Paper("a").id.apply(never)
+    Paper("b", slow=0.3).id.apply(lambda _: Paper("c").id.apply(late))
+    """)
+    began = time.monotonic()
+    with pytest.raises(Exception, match="told early"):
+        world.up()
+    assert time.monotonic() - began < 10

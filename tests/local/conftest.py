@@ -13,7 +13,7 @@ def clone(tmp_path: Path) -> Iterator[Clone]:
     """A fresh clone; whatever it started is gone afterwards."""
     made = Clone.make(tmp_path)
     yield made
-    made.run("down", "--destroy-data", "--yes")
+    made.end()
 
 
 @pytest.fixture(scope="module")
@@ -22,4 +22,4 @@ def climbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     made = Clone.make(tmp_path_factory.mktemp("climbed"))
     made.must("up", "--phase", "multi-region-reads")
     yield made
-    made.run("down", "--destroy-data", "--yes")
+    made.end()

@@ -33,7 +33,7 @@ def moved(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     """Three regions that serve reads, written in eu-central. Every test leaves it so."""
     made = stack(tmp_path_factory.mktemp("moved"), "multi-region-reads", "async")
     yield made
-    made.run("down", "--destroy-data", "--yes")
+    made.end()
 
 
 def loaded(clone: Clone) -> Load:

@@ -28,7 +28,7 @@ REPLACED = """\
 def quorum(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Clone]:
     made = stack(tmp_path_factory.mktemp("quorum"), "multi-region-reads", "quorum")
     yield made
-    made.run("down", "--destroy-data", "--yes")
+    made.end()
 
 
 def test_a_lost_region_costs_no_acknowledged_write(quorum: Clone) -> None:

@@ -1,6 +1,5 @@
 """The main promise: raising the phase evolves a running system while clients use it."""
 
-import itertools
 import json
 from collections import Counter
 
@@ -84,21 +83,4 @@ def test_two_clones_run_side_by_side(clone: Clone, tmp_path_factory: pytest.Temp
         for entry in entries:
             assert httpx.get(f"{entry}/healthz/ready").status_code == 200
     finally:
-        other.run("down", "--destroy-data", "--yes")
-
-
-def test_users_are_served_near_and_written_at_the_writer(climbed: Clone) -> None:
-    entry = climbed.status()["entry"]
-    for region, number in itertools.product(REGIONS, range(2)):
-        order = {"customer": f"near-{region}", "item": "book", "quantity": 1}
-        headers = {"X-User-Region": region, "Idempotency-Key": f"near-{region}-{number}"}
-        made = httpx.post(f"{entry}/orders", json=order, headers=headers, timeout=10)
-        assert made.status_code == 201, made.text
-        assert (made.headers["X-Served-Region"], made.headers["X-Written-Region"]) == (region, "eu-central")
-        assert made.json()["sequence"] == number + 1
-        # Read your own write, at once, near by.
-        token = {"X-User-Region": region, "X-Write-Position": made.headers["X-Write-Position"]}
-        read = httpx.get(f"{entry}/orders/{made.json()['id']}", headers=token, timeout=10)
-        assert (read.status_code, read.json()) == (200, made.json())
-        listed = httpx.get(f"{entry}/orders", params={"customer": f"near-{region}"}, headers=token, timeout=10)
-        assert [order["sequence"] for order in listed.json()["orders"]] == list(range(1, number + 2))
+        other.end()

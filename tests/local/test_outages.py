@@ -1,6 +1,7 @@
-"""What users see when one server of a region dies."""
+"""What users see of three regions: while all is well, and when one server of a region dies."""
 
 import contextlib
+import itertools
 import json
 import os
 import signal
@@ -16,6 +17,7 @@ from tests.local.clone import Clone
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
+REGIONS = ("eu-central", "us-east", "ap-northeast")
 # The entry's budget to notice: interval, timeout and misses of its health check, with room for a slow machine.
 BUDGET_SECONDS = 5.0
 
@@ -48,6 +50,23 @@ def read_until_elsewhere(entry: str, path: str, region: str) -> tuple[list[int],
                 return seen, answer.headers["X-Served-Region"]
             time.sleep(0.02)
     return seen, ""
+
+
+def test_users_are_served_near_and_written_at_the_writer(climbed: Clone) -> None:
+    entry = climbed.status()["entry"]
+    for region, number in itertools.product(REGIONS, range(2)):
+        order = {"customer": f"near-{region}", "item": "book", "quantity": 1}
+        headers = {"X-User-Region": region, "Idempotency-Key": f"near-{region}-{number}"}
+        made = httpx.post(f"{entry}/orders", json=order, headers=headers, timeout=10)
+        assert made.status_code == 201, made.text
+        assert (made.headers["X-Served-Region"], made.headers["X-Written-Region"]) == (region, "eu-central")
+        assert made.json()["sequence"] == number + 1
+        # Read your own write, at once, near by.
+        token = {"X-User-Region": region, "X-Write-Position": made.headers["X-Write-Position"]}
+        read = httpx.get(f"{entry}/orders/{made.json()['id']}", headers=token, timeout=10)
+        assert (read.status_code, read.json()) == (200, made.json())
+        listed = httpx.get(f"{entry}/orders", params={"customer": f"near-{region}"}, headers=token, timeout=10)
+        assert [order["sequence"] for order in listed.json()["orders"]] == list(range(1, number + 2))
 
 
 @pytest.mark.parametrize("what", ["service", "gateway"])
@@ -106,11 +125,11 @@ def test_an_outage_of_every_cache_fails_no_read(healed: Clone) -> None:
         f"{entry}/orders", json={"customer": "cache", "item": "lamp", "quantity": 1}, headers=headers, timeout=10
     ).json()
     time.sleep(1)
-    for region in ("eu-central", "us-east", "ap-northeast"):
+    for region in REGIONS:
         kill(healed.stack / "regions" / region / "cache")
     with httpx.Client(base_url=entry, timeout=5) as client:
         for number in range(150):
-            region = ("eu-central", "us-east", "ap-northeast")[number % 3]
+            region = REGIONS[number % 3]
             answer = client.get(f"/orders/{made['id']}", headers={"X-User-Region": region})
             assert (answer.status_code, answer.headers["X-Served-Region"]) == (200, region)
     assert {region["cache"] for region in healed.status()["regions"]} == {"down"}

@@ -1,8 +1,5 @@
 """Backups and restore as a user meets them: by commands, on a stack that serves."""
 
-import json
-import subprocess
-import sys
 import time
 from datetime import UTC, datetime
 
@@ -95,45 +92,3 @@ def test_what_cannot_be_restored_is_refused_before_anything_is_done(clone: Clone
         assert refused.stderr.startswith(f"{NAME}: "), refused.stderr
         assert said in refused.stderr
     assert not (clone.stack / "restored").exists()
-
-
-DRILL = """
-import json, time
-from dataclasses import asdict
-from operations.commands.backup import opened
-from operations.drill.dropped_table import drop, recover
-_, backups = opened("dev", "main")
-dropped = drop(backups)
-print(json.dumps({"dropped": asdict(dropped), "recovered": asdict(recover(backups, dropped))}))
-"""
-
-
-@pytest.mark.deep
-def test_the_drill_measures_what_the_mistake_costs(clone: Clone) -> None:
-    clone.must("up", "--phase", "2")
-    with Load(clone.status()["entry"], ("eu-central",), rate=50) as load:
-        time.sleep(2)
-        done = subprocess.run(
-            [sys.executable, "-c", DRILL],
-            cwd=clone.folder,
-            env=clone.variables(),
-            capture_output=True,
-            text=True,
-            timeout=90,
-            check=False,
-        )
-        assert done.returncode == 0, done.stderr
-        time.sleep(1)
-    found = json.loads(done.stdout)
-    dropped, recovered = found["dropped"], found["recovered"]
-    assert dropped["spread"]["us-east"] < 1
-    assert dropped["rows"] > 0
-    # Whoever knows when it was loses what was placed within that last moment, and no more.
-    assert recovered["lost_seconds"] < 1
-    assert recovered["lost"] <= 50 * recovered["lost_seconds"] + 5
-    assert recovered["restore_seconds"] < recovered["seconds"] < 60
-    with connect(clone, 0) as writer:
-        kept = {str(row[0]) for row in writer.execute("select id from public.orders").fetchall()}
-    assert len(set(load.acknowledged) - kept) == recovered["lost"]
-    assert not (clone.stack / "restored").joinpath("main").exists()
-    print(json.dumps(found))
