@@ -91,8 +91,11 @@ def diverged(ground: Ground, region: str, writer: str) -> bool:
 
 
 def last_replayed(ground: Ground, region: str) -> int:
-    """The end of the log that a server apart has on its disk. It answers as soon as its data are consistent, which may be
-    long before it has replayed everything; then it waits for more (PostgreSQL, wait events of type Timeout and IPC)."""
+    """The end of the log that a server apart has on its disk.
+
+    It answers as soon as its data are consistent, which may be long before it has replayed everything; once it has, it
+    waits for more (PostgreSQL, monitoring-stats, wait events of the types Activity and Timeout).
+    """
     began = time.monotonic()
     with ground.owner(region) as connection:
         while True:

@@ -39,8 +39,8 @@ HOLD = "default_transaction_read_only"
 APART_SECONDS = 60.0
 STALL_SECONDS = 60.0
 
-# What pg_controldata calls a writer that ended in order (pg_controldata.c, dbState): its checkpoint is then the last that
-# there is. A replica that was "shut down in recovery" may have received far more than it had replayed.
+# What pg_controldata calls a writer that ended in order (pg_controldata.c, dbState): its checkpoint is the last that it
+# wrote. A replica that was "shut down in recovery" may have received far more than it had replayed.
 _CLEAN = "shut down"
 
 
