@@ -41,7 +41,7 @@ def main(arguments: list[str]) -> int:
             self.should_exit = True
 
     logs.start(settings.region)
-    service = Service(settings)
+    service = Service(settings, Path(arguments[0]))
     server = Server(
         uvicorn.Config(
             service.application(),

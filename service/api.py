@@ -12,14 +12,15 @@ from starlette.responses import Response
 
 from service import orders
 from service.cache import OrderCache
-from service.context import PARTITION, USER_REGION, Context, context_of
+from service.context import HOME, MOVED_TO, PARTITION, USER_REGION, Context, context_of
 from service.deadlines import Deadline
 from service.egress import Answer
 from service.forwarding import Forwarder
-from service.member import Member, MemberError, NotWriterError, Placement, UnknownOutcomeError
+from service.homes import Homes
+from service.member import ElsewhereError, Member, MemberError, NotWriterError, Placement, UnknownOutcomeError
 from service.metrics import Metrics
 from service.orders import NewOrder
-from service.partitions import MapFile
+from service.partitions import MapFile, PartitionMap
 from service.positions import HEADER as POSITION
 from service.positions import TokenError, WritePosition
 from service.problems import Problem, bad_request, not_found, unavailable, unknown_outcome
@@ -28,6 +29,9 @@ from service.settings import Settings
 WAIT_FOR_REPLICA_SECONDS = 0.25
 # An order is acknowledged some time after its id was made: it waited for locks and for standbys in between.
 COMMIT_SECONDS = 5.0
+# A map that is old, and then one step of a move that ended meanwhile: more than that is not to be expected.
+REROUTES = 3
+MISDIRECTED = 421
 PASSED_BACK = (
     "retry-after",
     "idempotency-replayed",
@@ -56,6 +60,7 @@ class OrdersApi:
         members: Mapping[str, Member],
         cache: OrderCache,
         forwarder: Forwarder,
+        homes: Homes,
         metrics: Metrics,
     ) -> None:
         self._region = settings.region
@@ -64,36 +69,74 @@ class OrdersApi:
         self._members = members
         self._cache = cache
         self._forwarder = forwarder
+        self._homes = homes
         self._metrics = metrics
 
     # Writes
 
     async def place(self, request: Request) -> Response:
         context = context_of(request)
-        place = self._place(request, context, None)
+        user_region, partitions = self._asked(request, context)
         key = orders.checked_key(request.headers.getlist("idempotency-key"))
         body = await _body(request, context.deadline)
         order = NewOrder.parse(body)
-
-        # The region that forwarded this may know a newer map, so the database itself has the last word then.
-        if place.writer != self._region and context.forwarded_by is None:
-            if place.member is not None and (age := place.member.age_ms) is not None:
-                # Who writes may have changed without a word reaching this region; another one knows.
-                raise unavailable(f"region {self._region} has heard nothing from its writer for {age / 1000:.1f} s")
-            answer = await self._forwarder.forward(
-                context,
-                "/orders",
-                partition=place.partition,
-                region=place.writer,
-                user_region=place.user_region,
-                headers=(("content-type", "application/json"), ("idempotency-key", key)),
-                body=body,
+        digest = self._homes.digest(order.customer)
+        if context.forwarded_by is not None:
+            # The region that forwarded this may know a newer map, so the database itself has the last word then.
+            home = request.headers.get(HOME) or partitions.first_home(user_region, digest)
+            place = self._place(
+                partitions, user_region, request.headers.get(PARTITION) or partitions.partition_of(home)
             )
-            return _passed_back(answer)
+            try:
+                return await self._place_here(place, context, order, home, digest, key)
+            except ElsewhereError as fault:
+                return self._misdirected(place, fault)
+
+        home = await self._homes.for_order(context, partitions, order.customer, digest, user_region)
+        partition = partitions.partition_of(home)
+        for _ in range(REROUTES):
+            place = self._place(partitions, user_region, partition)
+            if place.writer == self._region:
+                try:
+                    return await self._place_here(place, context, order, home, digest, key)
+                except ElsewhereError as fault:
+                    home, moved_to = fault.home, fault.partition
+            else:
+                answer = await self._forward_order(place, context, home, key, body)
+                if answer.status != MISDIRECTED:
+                    return _passed_back(answer)
+                home, moved_to = answer.headers.get(HOME, home), answer.headers.get(MOVED_TO)
+            # A map that was old ends here: in another try at the partition that has the home, never in a wrong write.
+            self._metrics.writes.labels("moved").inc()
+            self._homes.learn(digest, home)
+            self._map_file.refresh()
+            partitions = self._map_file.current or partitions
+            before, partition = partition, moved_to or partitions.partition_of(home)
+            if partition == before:
+                break
+        raise unavailable(f"the customer's home {home} is being moved")
+
+    async def _forward_order(self, place: Place, context: Context, home: str, key: str, body: bytes) -> Answer:
+        if place.member is not None and (age := place.member.age_ms) is not None:
+            # Who writes may have changed without a word reaching this region; another one knows.
+            raise unavailable(f"region {self._region} has heard nothing from its writer for {age / 1000:.1f} s")
+        return await self._forwarder.forward(
+            context,
+            "/orders",
+            partition=place.partition,
+            region=place.writer,
+            user_region=place.user_region,
+            headers=(("content-type", "application/json"), ("idempotency-key", key), (HOME, home)),
+            body=body,
+        )
+
+    async def _place_here(
+        self, place: Place, context: Context, order: NewOrder, home: str, digest: bytes, key: str
+    ) -> Response:
         if place.member is None:
             raise unavailable(f"region {self._region} holds no member of partition {place.partition}")
         try:
-            placement = await place.member.place(order, home=place.user_region, key=key, deadline=context.deadline)
+            placement = await place.member.place(order, home=home, digest=digest, key=key, deadline=context.deadline)
         except NotWriterError as fault:
             self._metrics.writes.labels("not_writer").inc()
             self._map_file.refresh()
@@ -107,7 +150,34 @@ class OrdersApi:
             self._metrics.writes.labels("unknown").inc()
             raise unknown_outcome(f"the database of region {self._region} did not confirm the order: {fault}") from None
         self._metrics.writes.labels(placement.outcome).inc()
+        if placement.home is not None:
+            self._homes.learn(digest, placement.home)
         return self._placed(placement, place.partition)
+
+    def _misdirected(self, place: Place, fault: ElsewhereError) -> Response:
+        """For the region that forwarded the order: where it belongs. Until that is settled, its gateway holds it."""
+        self._map_file.refresh()
+        current = self._map_file.current
+        partition = fault.partition or (current and current.partition_of(fault.home))
+        if partition is None or partition == place.partition:
+            raise unavailable(f"the customer's home {fault.home} is being moved")
+        problem = Problem(
+            MISDIRECTED,
+            "misdirected",
+            "Another partition has this home",
+            f"partition {place.partition} does not write the home {fault.home}; {partition} does",
+        )
+        problem.headers |= {HOME: fault.home, MOVED_TO: partition}
+        raise problem
+
+    async def settle(self, request: Request) -> Response:
+        """For other regions, not for users: the home that a new customer gets."""
+        context = context_of(request)
+        if context.forwarded_by is None:
+            raise not_found("the service knows no such path")
+        customer, wished = orders.parse_wish(await _body(request, context.deadline))
+        home = await self._homes.settle(context, customer, wished)
+        return Response(b"", 200, {HOME: home})
 
     def _placed(self, placement: Placement, partition: str) -> Response:
         if placement.outcome == "in_flight":
@@ -147,25 +217,51 @@ class OrdersApi:
         except ValueError:
             raise not_found("no order has this id; ids are UUIDs") from None
         position = _position(request)
-        place = self._place(request, context, position)
+        user_region, partitions = self._asked(request, context)
 
         # An order never changes, so one that is there is right whatever position the reader has seen.
         kept = await self._cache.get(str(order_id))
         if kept is not None:
             return Response(kept, media_type="application/json")
-        try:
-            member = await self._near(context, place, position)
-            if member is not None:
-                order = await member.order(str(order_id), context.deadline)
-                if order is not None:
-                    document = order.document()
-                    self._cache.keep(order.id, document)
-                    return Response(document, media_type="application/json")
-                if position is not None or await self._surely_absent(member, order_id, context):
-                    raise not_found("no order has this id")
-        except MemberError as fault:
-            context.notes["member"] = str(fault)
-        return await self._ask_writer(context, place, f"/orders/{order_id}", position)
+        doubtful: list[Place] = []
+        for partition in self._partitions(request, context, partitions, user_region, position):
+            place = self._place(partitions, user_region, partition)
+            try:
+                member = await self._near(context, place, position)
+                if member is not None:
+                    order = await member.order(str(order_id), context.deadline)
+                    if order is not None:
+                        document = order.document()
+                        self._cache.keep(order.id, document)
+                        return Response(document, media_type="application/json")
+                    if position is not None or await self._surely_absent(member, order_id, context):
+                        continue
+            except MemberError as fault:
+                context.notes["member"] = str(fault)
+            doubtful.append(place)
+        answer = None
+        for place in doubtful:
+            answer = await self._ask_writer(context, place, f"/orders/{order_id}", position)
+            if answer.status_code != 404:
+                return answer
+        if answer is None:
+            raise not_found("no order has this id")
+        return answer
+
+    def _partitions(
+        self,
+        request: Request,
+        context: Context,
+        partitions: PartitionMap,
+        user_region: str,
+        position: WritePosition | None,
+    ) -> tuple[str, ...]:
+        """Where an order may be, the likeliest first: its id does not say."""
+        if context.forwarded_by is not None and (named := request.headers.get(PARTITION)):
+            return (named,)
+        if position is not None:
+            return (position.partition,)
+        return tuple(sorted(partitions.writers, key=lambda name: name != partitions.near(user_region)))
 
     async def list(self, request: Request) -> Response:
         context = context_of(request)
@@ -176,7 +272,14 @@ class OrdersApi:
         limit = orders.checked_limit(parameters.get("limit"))
         after = orders.checked_cursor(parameters.get("cursor"))
         position = _position(request)
-        place = self._place(request, context, position)
+        user_region, partitions = self._asked(request, context)
+        named = request.headers.get(PARTITION) if context.forwarded_by is not None else None
+        if named is None and position is not None:
+            named = position.partition
+        if named is None and len(partitions.writers) > 1:
+            home = await self._homes.known(context, customer, self._homes.digest(customer))
+            named = partitions.partition_of(home) if home is not None else None
+        place = self._place(partitions, user_region, named or partitions.near(user_region))
         try:
             member = await self._near(context, place, position)
             if member is not None:
@@ -237,23 +340,23 @@ class OrdersApi:
         )
         return _passed_back(answer)
 
-    def _place(self, request: Request, context: Context, position: WritePosition | None) -> Place:
+    def _asked(self, request: Request, context: Context) -> tuple[str, PartitionMap]:
+        """Where the user is, and the map in force."""
         user_region = request.headers.get(USER_REGION, self._region)
         if user_region not in self._planned:
             raise bad_request(f"X-User-Region must be one of {', '.join(sorted(self._planned))}")
         partitions = self._map_file.current
         if partitions is None:
             raise unavailable(f"region {self._region} has no partition map yet")
-        partition = partitions.partition_of(user_region)
+        context.notes["user_region"] = user_region
         if context.forwarded_by is not None:
             context.notes["forwarded_by"] = context.forwarded_by
-            partition = request.headers.get(PARTITION, partition)
-        elif position is not None:
-            partition = position.partition
+        return user_region, partitions
+
+    def _place(self, partitions: PartitionMap, user_region: str, partition: str) -> Place:
         writer = partitions.writers.get(partition)
         if writer is None:
             raise unavailable(f"partition {partition!r} is not known in region {self._region}")
-        context.notes["user_region"] = user_region
         return Place(user_region=user_region, partition=partition, writer=writer, member=self._members.get(partition))
 
 

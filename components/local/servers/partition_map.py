@@ -1,17 +1,19 @@
-"""The map of partitions: which region writes each partition now, and which partition a customer's home belongs to.
+"""The map of partitions: which region writes each partition now, and which partition has which homes.
 
-Every region has its own copy, which its service reads. Operations own the map: what `up` does is to give a region its
-first copy, taken from the newest that any region has, so that a region added after a failover learns of the writer
-of the moment and not of the origin.
+Every region has its own copy, which its service reads (service/partitions.py says what stands in it). Operations own
+the map. `up` gives a region its first copy, taken from the newest that any region has, so that a region added after a
+failover learns of the writer of the moment and not of the origin; it adds partitions that are new, with the homes that
+a new partition begins with; and it says which homes new customers get. It changes no writer and moves no home.
 """
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
 from components.local.servers import paths
+from components.local.servers.home_ranges import Ranges, with_range
 
-EVERY_HOME = "*"
+MAIN = "main"
 
 
 def newest(stack: Path) -> dict[str, Any] | None:
@@ -29,15 +31,45 @@ def writers(stack: Path, origins: Mapping[str, str]) -> dict[str, str]:
     return {name: held.get(name, origin) for name, origin in origins.items()}
 
 
-def ensure(stack: Path, region: str, origins: Mapping[str, str]) -> bool:
-    """Give the region its first copy. Whether it had none."""
-    path = paths.partition_map(stack, region)
-    if is_there(stack, region):
+def ensure(stack: Path, region: str, origins: Mapping[str, str], born: Mapping[str, tuple[str, str]]) -> bool:
+    """Give the region its first copy, and a copy with the partitions that its own lacks. Whether it lacked any.
+
+    `born`: from where to where the homes go that each partition begins with.
+    All regions come to the same copy, in whatever order. A partition that the settings no longer have stays in it.
+    """
+    own = read(stack, region)
+    if own is not None and origins.keys() <= own["partitions"].keys():
         return False
-    known = newest(stack) or {"version": 1, "partitions": {}, "homes": {EVERY_HOME: "main"}}
-    partitions = {**{name: {"writer": origin} for name, origin in origins.items()}, **known["partitions"]}
-    paths.write_json(path, {**known, "partitions": partitions}, durable=True)
+    found = newest(stack) or {"version": 0, "partitions": {}}
+    missing = sorted(origins.keys() - found["partitions"].keys())
+    if missing:
+        ranges = _ranges(found)
+        for name in missing:
+            if name != MAIN:
+                ranges = with_range(ranges, *born[name], name)
+        found = {
+            "version": found["version"] + 1,
+            "partitions": {**found["partitions"], **{name: {"writer": origins[name]} for name in missing}},
+            "ranges": ranges,
+            "newcomers": found.get("newcomers", {}),
+        }
+    paths.write_json(paths.partition_map(stack, region), found, durable=True)
     return True
+
+
+def welcome(stack: Path, regions: Iterable[str], newcomers: Mapping[str, str]) -> bool:
+    """In these regions' copies, the homes of new customers begin so from now on. False where all of them say so."""
+    return _change(stack, regions, lambda copy: {**copy, "newcomers": dict(newcomers)})
+
+
+def welcomes(stack: Path, region: str, newcomers: Mapping[str, str]) -> bool:
+    copy = read(stack, region)
+    return copy is not None and copy.get("newcomers", {}) == newcomers
+
+
+def _ranges(copy: Mapping[str, Any]) -> Ranges:
+    """Of a map from before there were several partitions: `main` has every home."""
+    return tuple((first, owner) for first, owner in copy.get("ranges", [["", MAIN]]))
 
 
 def is_there(stack: Path, region: str) -> bool:
@@ -47,27 +79,29 @@ def is_there(stack: Path, region: str) -> bool:
 
 def _is_map(content: Any) -> bool:
     match content:
-        case {"version": int(), "partitions": dict(), "homes": dict()}:
+        case {"version": int(), "partitions": dict()}:
             return True
     return False
 
 
 def point(stack: Path, regions: Iterable[str], partition: str, writer: str) -> bool:
-    """In these regions' copies, the partition is written there from now on. False where all of them say so already.
+    """In these regions' copies, the partition is written there from now on. False where all of them say so already."""
+    return _change(
+        stack,
+        regions,
+        lambda copy: {**copy, "partitions": {**copy["partitions"], partition: {"writer": writer}}},
+    )
 
-    They end up with one and the same copy, newer than any of them: services ignore a map that goes back.
-    """
+
+def _change(stack: Path, regions: Iterable[str], change: Callable[[dict[str, Any]], dict[str, Any]]) -> bool:
+    """They end up with one and the same copy, newer than any of them: services ignore a map that goes back."""
     copies = {region: read(stack, region) for region in regions}
     known = [copy for copy in copies.values() if copy is not None]
     if not known:
         return False
     found = max(known, key=lambda copy: copy["version"])
-    if found["partitions"].get(partition) != {"writer": writer}:
-        found = {
-            **found,
-            "version": found["version"] + 1,
-            "partitions": {**found["partitions"], partition: {"writer": writer}},
-        }
+    if (wanted := change(found)) != found:
+        found = {**wanted, "version": found["version"] + 1}
     changed = [region for region, copy in copies.items() if copy != found]
     for region in changed:
         paths.write_json(paths.partition_map(stack, region), found, durable=True)

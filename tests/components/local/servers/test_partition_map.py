@@ -5,12 +5,13 @@ from pathlib import Path
 from components.local.servers import partition_map, paths
 
 ORIGINS = {"main": "a", "us": "b"}
+BORN = {"main": ("00/", "01/"), "us": ("01/", "02/"), "jp": ("02/", "03/")}
 REGIONS = ("a", "b", "c")
 
 
 def made(stack: Path) -> None:
     for region in REGIONS:
-        assert partition_map.ensure(stack, region, ORIGINS)
+        assert partition_map.ensure(stack, region, ORIGINS, BORN)
 
 
 def writers(stack: Path, region: str) -> dict[str, str]:
@@ -42,7 +43,7 @@ def test_a_region_that_cannot_be_reached_is_not_touched_and_overtaken(tmp_path: 
     assert paths.partition_map(tmp_path, "a").read_bytes() == kept
     assert partition_map.writers(tmp_path, ORIGINS)["main"] == "c"
     # A region that is added learns of the writer of the moment.
-    partition_map.ensure(tmp_path, "d", ORIGINS)
+    partition_map.ensure(tmp_path, "d", ORIGINS, BORN)
     assert writers(tmp_path, "d")["main"] == "c"
 
 
