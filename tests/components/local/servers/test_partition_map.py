@@ -3,6 +3,7 @@
 from pathlib import Path
 
 from components.local.servers import partition_map, paths
+from service.partitions import PartitionMap
 
 ORIGINS = {"main": "a", "us": "b"}
 BORN = {"main": ("00/", "01/"), "us": ("01/", "02/"), "jp": ("02/", "03/")}
@@ -53,3 +54,49 @@ def test_a_damaged_copy_is_replaced(tmp_path: Path) -> None:
     assert partition_map.read(tmp_path, "b") is None
     assert partition_map.point(tmp_path, REGIONS, "main", "c")
     assert writers(tmp_path, "b")["main"] == "c"
+
+
+def test_a_partition_that_is_new_comes_into_every_copy_and_moves_nobody(tmp_path: Path) -> None:
+    for region in REGIONS:
+        partition_map.ensure(tmp_path, region, {"main": "a"}, BORN)
+    partition_map.point(tmp_path, REGIONS, "main", "c")
+    before = partition_map.read(tmp_path, "a")
+    assert before is not None
+    for region in REGIONS:
+        assert partition_map.ensure(tmp_path, region, ORIGINS, BORN)
+        assert not partition_map.ensure(tmp_path, region, ORIGINS, BORN)
+    copies = [partition_map.read(tmp_path, region) for region in REGIONS]
+    assert copies[0] is not None
+    assert all(copy == copies[0] for copy in copies)
+    assert copies[0]["version"] > before["version"]
+    assert copies[0]["partitions"] == {"main": {"writer": "c"}, "us": {"writer": "b"}}, "what operations set stays"
+    assert copies[0]["ranges"] == [["", "main"], ["01/", "us"], ["02/", "main"]]
+    assert copies[0]["newcomers"] == {}
+
+
+def test_new_customers_are_welcomed_by_all_copies_alike(tmp_path: Path) -> None:
+    made(tmp_path)
+    wanted = {"b": "01/b/"}
+    assert partition_map.welcome(tmp_path, REGIONS, wanted)
+    assert all(partition_map.welcomes(tmp_path, region, wanted) for region in REGIONS)
+    assert not partition_map.welcome(tmp_path, REGIONS, wanted)
+    assert not partition_map.welcomes(tmp_path, "d", wanted)
+    partition_map.ensure(tmp_path, "d", ORIGINS, BORN)
+    assert partition_map.welcomes(tmp_path, "d", wanted)
+
+
+def test_what_is_written_is_a_map_that_the_service_reads(tmp_path: Path) -> None:
+    made(tmp_path)
+    partition_map.welcome(tmp_path, REGIONS, {"b": "01/b/"})
+    found = PartitionMap.parse(paths.partition_map(tmp_path, "a").read_bytes())
+    assert found.partition_of(found.first_home("b", b"\x10")) == "us"
+    assert found.partition_of(found.first_home("a", b"\x10")) == "main"
+
+
+def test_a_map_of_before_there_were_several_partitions_is_carried_on(tmp_path: Path) -> None:
+    old = {"version": 7, "partitions": {"main": {"writer": "c"}}, "homes": {"*": "main"}}
+    paths.write_json(paths.partition_map(tmp_path, "a"), old)
+    assert partition_map.ensure(tmp_path, "a", ORIGINS, BORN)
+    found = PartitionMap.parse(paths.partition_map(tmp_path, "a").read_bytes())
+    assert (found.version, found.writers) == (8, {"main": "c", "us": "b"})
+    assert found.partition_of("eu-central") == "main"
