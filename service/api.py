@@ -32,6 +32,9 @@ COMMIT_SECONDS = 5.0
 # A map that is old, and then one step of a move that ended meanwhile: more than that is not to be expected.
 REROUTES = 3
 MISDIRECTED = 421
+# Shorter than one try of a gateway (2.5 s), which holds the order for longer by trying again.
+HOLD_SECONDS = 2.0
+HOLD_POLL_SECONDS = 0.02
 PASSED_BACK = (
     "retry-after",
     "idempotency-replayed",
@@ -84,37 +87,52 @@ class OrdersApi:
         if context.forwarded_by is not None:
             # The region that forwarded this may know a newer map, so the database itself has the last word then.
             home = request.headers.get(HOME) or partitions.first_home(user_region, digest)
-            place = self._place(
-                partitions, user_region, request.headers.get(PARTITION) or partitions.partition_of(home)
+            named = request.headers.get(PARTITION) or partitions.partition_of(home)
+            answer = await self._place_held(
+                self._place(partitions, user_region, named), context, order, home, digest, key
             )
-            try:
-                return await self._place_here(place, context, order, home, digest, key)
-            except ElsewhereError as fault:
-                return self._misdirected(place, fault)
+            if isinstance(answer, Response):
+                return answer
+            raise _misdirected(named, *answer)
 
         home = await self._homes.for_order(context, partitions, order.customer, digest, user_region)
         partition = partitions.partition_of(home)
         for _ in range(REROUTES):
             place = self._place(partitions, user_region, partition)
             if place.writer == self._region:
-                try:
-                    return await self._place_here(place, context, order, home, digest, key)
-                except ElsewhereError as fault:
-                    home, moved_to = fault.home, fault.partition
+                answer = await self._place_held(place, context, order, home, digest, key)
+                if isinstance(answer, Response):
+                    return answer
+                home, partition = answer
             else:
-                answer = await self._forward_order(place, context, home, key, body)
-                if answer.status != MISDIRECTED:
-                    return _passed_back(answer)
-                home, moved_to = answer.headers.get(HOME, home), answer.headers.get(MOVED_TO)
+                far = await self._forward_order(place, context, home, key, body)
+                if far.status != MISDIRECTED or not {HOME, MOVED_TO} <= far.headers.keys():
+                    return _passed_back(far)
+                home, partition = far.headers[HOME], far.headers[MOVED_TO]
             # A map that was old ends here: in another try at the partition that has the home, never in a wrong write.
             self._metrics.writes.labels("moved").inc()
             self._homes.learn(digest, home)
             self._map_file.refresh()
             partitions = self._map_file.current or partitions
-            before, partition = partition, moved_to or partitions.partition_of(home)
-            if partition == before:
-                break
-        raise unavailable(f"the customer's home {home} is being moved")
+        raise unavailable(f"the customer's home {home} moved more than once meanwhile")
+
+    async def _place_held(
+        self, place: Place, context: Context, order: NewOrder, home: str, digest: bytes, key: str
+    ) -> "Response | tuple[str, str]":
+        """The order placed here; or where it belongs, as home and partition. While that is being settled, it waits."""
+        patience = context.deadline.within(HOLD_SECONDS)
+        while True:
+            try:
+                return await self._place_here(place, context, order, home, digest, key)
+            except ElsewhereError as fault:
+                self._map_file.refresh()
+                current = self._map_file.current
+                partition = fault.partition or (current.partition_of(fault.home) if current else place.partition)
+                if partition != place.partition:
+                    return fault.home, partition
+                if patience.left() <= HOLD_POLL_SECONDS:
+                    raise unavailable(f"the customer's home {fault.home} is being moved") from None
+            await asyncio.sleep(HOLD_POLL_SECONDS)
 
     async def _forward_order(self, place: Place, context: Context, home: str, key: str, body: bytes) -> Answer:
         if place.member is not None and (age := place.member.age_ms) is not None:
@@ -153,22 +171,6 @@ class OrdersApi:
         if placement.home is not None:
             self._homes.learn(digest, placement.home)
         return self._placed(placement, place.partition)
-
-    def _misdirected(self, place: Place, fault: ElsewhereError) -> Response:
-        """For the region that forwarded the order: where it belongs. Until that is settled, its gateway holds it."""
-        self._map_file.refresh()
-        current = self._map_file.current
-        partition = fault.partition or (current and current.partition_of(fault.home))
-        if partition is None or partition == place.partition:
-            raise unavailable(f"the customer's home {fault.home} is being moved")
-        problem = Problem(
-            MISDIRECTED,
-            "misdirected",
-            "Another partition has this home",
-            f"partition {place.partition} does not write the home {fault.home}; {partition} does",
-        )
-        problem.headers |= {HOME: fault.home, MOVED_TO: partition}
-        raise problem
 
     async def settle(self, request: Request) -> Response:
         """For other regions, not for users: the home that a new customer gets."""
@@ -391,6 +393,18 @@ async def _body(request: Request, deadline: Deadline) -> bytes:
     except ClientDisconnect:
         raise bad_request("the client left before the whole body had arrived") from None
     return b"".join(parts)
+
+
+def _misdirected(named: str, home: str, partition: str) -> Problem:
+    """For the region that forwarded the order."""
+    problem = Problem(
+        MISDIRECTED,
+        "misdirected",
+        "Another partition has this home",
+        f"partition {named} does not write the home {home}; {partition} does",
+    )
+    problem.headers |= {HOME: home, MOVED_TO: partition}
+    return problem
 
 
 def _passed_back(answer: Answer) -> Response:
