@@ -6,10 +6,14 @@ select pg_advisory_xact_lock(hashtextextended('meridian schema', 0));
 
 -- Which homes this database may write. A row holds from `first` up to the `first` of the next row, so that the rows
 -- together cover every home. Rows are changed and never taken away: what `found_partition` made once is not made again.
--- Where a range was moved away, `moved_to` names the partition that has it; null while the move is under way.
+-- Where a range was moved away, `moved_to` names the partition that has it; null while the move is under way. A range that
+-- a move has begun with (`moving_to`) may be written on one timeline only: a member that is promoted meanwhile may lack
+-- the end of the move, which another database has seen, so it writes none of these homes until the move goes on.
 create table if not exists public.home_ranges (
     first text primary key,
     owned boolean not null,
+    moving_to text,
+    timeline text check ((moving_to is null) = (timeline is null)),
     moved_to text check (not owned or moved_to is null),
     changed_at timestamptz not null default now()
 );
@@ -28,6 +32,29 @@ as $$
            ('A', slot = 0)
     on conflict do nothing
 $$;
+
+-- The timeline that a writer writes on now.
+create or replace function public.timeline() returns text
+language sql
+as $$
+    select substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)
+$$;
+
+-- Lets a range begin at a home, so that what begins there can be changed by itself.
+create or replace function public.begin_range(at text) returns void
+language sql
+as $$
+    insert into public.home_ranges (first, owned, moving_to, timeline, moved_to)
+    select at, r.owned, r.moving_to, r.timeline, r.moved_to from public.home_ranges r
+    where r.first <= at order by r.first desc limit 1
+    on conflict do nothing
+$$;
+
+-- What a move writes as it closes homes, and what travels with their rows: whoever has it has all that came before.
+create table if not exists public.move_marks (
+    home text primary key,
+    mark text not null
+);
 
 -- The homes of customers who do not belong to `main`; used in the database of `main` alone. It lies wherever `main` may
 -- lie, which may be where those customers' data may not, so it knows them by a keyed digest of their name only. A home
@@ -264,7 +291,7 @@ begin
     -- its own, whose snapshot is newer than the wait for the lock; in one statement it could be the flag of before.
     perform pg_advisory_xact_lock_shared(hashtextextended('meridian homes', 0));
     select r.* into home_range from public.home_ranges r where r.first <= true_home order by r.first desc limit 1;
-    if home_range.owned is distinct from true then
+    if home_range.owned is distinct from true or home_range.timeline <> public.timeline() then
         outcome := 'moved';
         moved_to := home_range.moved_to;
         return;
@@ -333,7 +360,8 @@ $$;
 -- Orders are only ever added: the service may not change or remove one.
 revoke all on all tables in schema public from public, service, monitor;
 revoke all on procedure public.place_order, public.settle_home from public;
-revoke all on function public.remove_expired_keys, public.standing, public.home_of, public.found_partition from public;
+revoke all on function public.remove_expired_keys, public.standing, public.home_of, public.found_partition, public.timeline,
+    public.begin_range from public;
 grant usage on schema public to service, monitor;
 grant select, insert on public.orders to service;
 grant select, insert, update (last_sequence) on public.customers to service;
@@ -341,12 +369,16 @@ grant select, insert, update, delete on public.idempotency_keys to service;
 grant select, insert on public.directory to service;
 grant select on public.home_ranges, public.lease_policy, public.lease to service, monitor;
 grant execute on procedure public.place_order, public.settle_home to service;
-grant execute on function public.remove_expired_keys, public.home_of to service;
+grant execute on function public.remove_expired_keys, public.home_of, public.timeline to service;
 grant execute on function public.standing to service, monitor;
 
--- Only where there are keepers is there such a role.
+-- Only where there are keepers, and where members are copied, are there such roles. Moving homes copies rows.
 do $$
 begin
+    if exists (select from pg_catalog.pg_roles where rolname = 'replicator') then
+        grant usage on schema public to replicator;
+        grant select on public.customers, public.orders, public.idempotency_keys, public.move_marks to replicator;
+    end if;
     if exists (select from pg_catalog.pg_roles where rolname = 'keeper') then
         grant usage on schema public to keeper;
         grant select, insert, update on public.lease to keeper;

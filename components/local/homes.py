@@ -1,5 +1,7 @@
 """Which partition new customers belong to: said in every region's partition map once everybody can act on it."""
 
+from contextlib import suppress
+
 import pulumi
 
 from components.component import Component
@@ -7,9 +9,23 @@ from components.contracts import HomesArgs
 from components.local.resource import Props, Real, RealProvider, stack_folder
 from components.local.servers import partition_map, process, service
 from components.local.servers.addresses import Addresses
+from components.local.servers.errors import ServerFault
+from components.local.servers.partition_map import MAIN
+from components.local.servers.postgres_files import DATABASE, OWNER
+from components.local.servers.postgres_session import session
 from topology.homes import newcomers
 
 READY_SECONDS = 30.0
+
+_TAKE_BACK = """
+do $$
+begin
+    update public.home_ranges
+    set owned = true, moving_to = null, timeline = null, moved_to = null, changed_at = now()
+    where not owned;
+    delete from public.directory;
+end;
+$$"""
 
 
 class NewcomersProvider(RealProvider):
@@ -32,7 +48,16 @@ class NewcomersProvider(RealProvider):
         return all(partition_map.welcomes(stack, region, props["newcomers"]) for region in regions(props))
 
     def remove(self, props: Props) -> None:
-        partition_map.welcome(stack_folder(props), regions(props), {})
+        """The other partitions go, and what they had was given up: `main` has every home again."""
+        stack = stack_folder(props)
+        slots = {str(region["name"]): int(region["slot"]) for region in props["regions"]}
+        writer = partition_map.writers(stack, {MAIN: next(iter(slots))})[MAIN]
+        if writer in slots:
+            at = Addresses(str(props["block"])).postgres(slots[writer], 0)
+            with suppress(ServerFault), session(stack, at, OWNER, DATABASE) as connection:  # or the whole stack goes
+                connection.execute("set synchronous_commit = local")
+                connection.execute(_TAKE_BACK)
+        partition_map.forget(stack, regions(props))
 
 
 def regions(props: Props) -> list[str]:

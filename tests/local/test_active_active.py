@@ -1,5 +1,7 @@
 """Phase 5 on real servers: climbed to under load, each partition with its own writer, failed over by itself."""
 
+import contextlib
+import json
 import time
 import uuid
 from collections import Counter, defaultdict
@@ -16,7 +18,7 @@ from service.partitions import PartitionMap
 from tests.local.clone import Clone
 from tests.local.database import checksums, connect, settle
 from tests.local.load import Load
-from tests.local.moving import REGIONS, kill_region, unchanged
+from tests.local.moving import REGIONS, kill_region, unchanged, wait_until
 
 pytestmark = [pytest.mark.servers, pytest.mark.timeout(300)]
 
@@ -180,6 +182,59 @@ def test_a_lost_region_moves_the_partition_that_it_wrote_and_no_other(climbed: C
     copies = [partition_map.read(clone.stack, region) for region in REGIONS]
     assert copies[0] is not None
     assert all(copy == copies[0] for copy in copies)
+
+
+def test_homes_move_under_load_also_when_the_move_is_killed(climbed: Climbed) -> None:
+    clone = climbed.clone
+    with Load(climbed.entry, REGIONS, rate=40, reads=0.3, customers=120) as load:
+        time.sleep(1)
+        before = climbed.rows("main")
+        moved = {row[1] for row in before if row[0].startswith("00/us-east/")}
+        assert moved
+        if kill_move_at(clone, "close", "partition", "move", "--homes", "00/us-east", "--to", "americas", "--yes"):
+            refused = clone.run("partition", "move", "--homes", "00/us-east", "--to", "americas", "--yes")
+            assert (refused.status, "--resume" in refused.stderr) == (2, True)
+            clone.must("partition", "move", "--resume", "--yes")
+        found = clone.must("partition", "list", "--json").document
+        assert found["unfinished"] is None
+        time.sleep(1)
+    assert not load.failed, load.failed[:5]
+    rows = {partition: climbed.rows(partition) for partition in PARTITIONS}
+    assert not [row for row in rows["main"] if row[0].startswith("00/us-east/")]
+    assert moved <= {row[1] for row in rows["americas"]}
+    stored = Counter(row[1] for each in rows.values() for row in each)
+    assert set(load.acknowledged) <= set(stored)
+    assert set(stored.values()) == {1}
+    sequences: dict[str, list[int]] = defaultdict(list)
+    for each in rows.values():
+        for _, _, customer, sequence in each:
+            sequences[customer].append(sequence)
+    assert all(sorted(each) == list(range(1, len(each) + 1)) for each in sequences.values())
+    # What may be copied to Europe may not be moved to where it may not be: that is the other way round.
+    refused = clone.run("partition", "merge", BOUND, "--to", "main", "--yes")
+    assert (refused.status, "residency" in refused.stderr) == (2, True)
+    unchanged(clone)
+
+
+def kill_move_at(clone: Clone, step: str, *words: str) -> bool:
+    """As soon as its record says that the step has begun. False: it was too late."""
+    run = clone.start(*words)
+
+    def begun() -> bool:
+        with contextlib.suppress(ValueError, FileNotFoundError):
+            for path in (clone.stack / "moves").glob("*.json"):
+                events = json.loads(path.read_text())["events"]
+                return any(event["what"] == "begun" and event.get("step") == step for event in events)
+        return False
+
+    try:
+        wait_until(lambda: run.poll() is not None or begun(), f"{step} of the move", seconds=90)
+        if run.poll() is not None:
+            return False
+        run.kill()
+        return True
+    finally:
+        run.wait(timeout=60)
 
 
 def test_down_again_is_refused_while_customers_would_lose_their_home(climbed: Climbed) -> None:

@@ -6,7 +6,9 @@ failover learns of the writer of the moment and not of the origin; it adds parti
 a new partition begins with; and it says which homes new customers get. It changes no writer and moves no home.
 """
 
-from collections.abc import Callable, Iterable, Mapping
+import fcntl
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -37,29 +39,49 @@ def ensure(stack: Path, region: str, origins: Mapping[str, str], born: Mapping[s
     `born`: from where to where the homes go that each partition begins with.
     All regions come to the same copy, in whatever order. A partition that the settings no longer have stays in it.
     """
-    own = read(stack, region)
-    if own is not None and origins.keys() <= own["partitions"].keys():
-        return False
-    found = newest(stack) or {"version": 0, "partitions": {}}
-    missing = sorted(origins.keys() - found["partitions"].keys())
-    if missing:
-        ranges = _ranges(found)
-        for name in missing:
-            if name != MAIN:
-                ranges = with_range(ranges, *born[name], name)
-        found = {
-            "version": found["version"] + 1,
-            "partitions": {**found["partitions"], **{name: {"writer": origins[name]} for name in missing}},
-            "ranges": ranges,
-            "newcomers": found.get("newcomers", {}),
-        }
-    paths.write_json(paths.partition_map(stack, region), found, durable=True)
-    return True
+    with _alone(stack):
+        own = read(stack, region)
+        if own is not None and origins.keys() <= own["partitions"].keys():
+            return False
+        found = newest(stack) or {"version": 0, "partitions": {}}
+        missing = sorted(origins.keys() - found["partitions"].keys())
+        if missing:
+            ranges = _ranges(found)
+            for name in missing:
+                if name != MAIN:
+                    ranges = with_range(ranges, *born[name], name)
+            found = {
+                "version": found["version"] + 1,
+                "partitions": {**found["partitions"], **{name: {"writer": origins[name]} for name in missing}},
+                "ranges": ranges,
+                "newcomers": found.get("newcomers", {}),
+            }
+        paths.write_json(paths.partition_map(stack, region), found, durable=True)
+        return True
 
 
 def welcome(stack: Path, regions: Iterable[str], newcomers: Mapping[str, str]) -> bool:
     """In these regions' copies, the homes of new customers begin so from now on. False where all of them say so."""
     return _change(stack, regions, lambda copy: {**copy, "newcomers": dict(newcomers)})
+
+
+def give(stack: Path, regions: Iterable[str], first: str, last: str, partition: str) -> bool:
+    """In these regions' copies, the homes from `first` up to `last` are that partition's from now on."""
+
+    def given(copy: dict[str, Any]) -> dict[str, Any]:
+        return {**copy, "ranges": [list(each) for each in with_range(_ranges(copy), first, last, partition)]}
+
+    return _change(stack, regions, given)
+
+
+def forget(stack: Path, regions: Iterable[str]) -> bool:
+    """In these regions' copies, there is `main` alone from now on, and it has every home."""
+
+    def alone(copy: dict[str, Any]) -> dict[str, Any]:
+        only = {MAIN: copy["partitions"][MAIN]}
+        return {**copy, "partitions": only, "ranges": [["", MAIN]], "newcomers": {}}
+
+    return _change(stack, regions, alone)
 
 
 def welcomes(stack: Path, region: str, newcomers: Mapping[str, str]) -> bool:
@@ -95,17 +117,26 @@ def point(stack: Path, regions: Iterable[str], partition: str, writer: str) -> b
 
 def _change(stack: Path, regions: Iterable[str], change: Callable[[dict[str, Any]], dict[str, Any]]) -> bool:
     """They end up with one and the same copy, newer than any of them: services ignore a map that goes back."""
-    copies = {region: read(stack, region) for region in regions}
-    known = [copy for copy in copies.values() if copy is not None]
-    if not known:
-        return False
-    found = max(known, key=lambda copy: copy["version"])
-    if (wanted := change(found)) != found:
-        found = {**wanted, "version": found["version"] + 1}
-    changed = [region for region, copy in copies.items() if copy != found]
-    for region in changed:
-        paths.write_json(paths.partition_map(stack, region), found, durable=True)
-    return bool(changed)
+    with _alone(stack):
+        copies = {region: read(stack, region) for region in regions}
+        known = [copy for copy in copies.values() if copy is not None]
+        if not known:
+            return False
+        found = max(known, key=lambda copy: copy["version"])
+        if (wanted := change(found)) != found:
+            found = {**wanted, "version": found["version"] + 1}
+        changed = [region for region, copy in copies.items() if copy != found]
+        for region in changed:
+            paths.write_json(paths.partition_map(stack, region), found, durable=True)
+        return bool(changed)
+
+
+@contextmanager
+def _alone(stack: Path) -> Iterator[None]:
+    """A failover may fall into a move of homes, and neither may undo what the other writes."""
+    with (paths.make_folder(stack) / "partitions.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def read(stack: Path, region: str) -> dict[str, Any] | None:

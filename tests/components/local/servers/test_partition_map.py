@@ -1,5 +1,6 @@
 """Who writes a partition, as each region's copy says it, and how operations change it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
 from components.local.servers import partition_map, paths
@@ -100,3 +101,30 @@ def test_a_map_of_before_there_were_several_partitions_is_carried_on(tmp_path: P
     found = PartitionMap.parse(paths.partition_map(tmp_path, "a").read_bytes())
     assert (found.version, found.writers) == (8, {"main": "c", "us": "b"})
     assert found.partition_of("eu-central") == "main"
+
+
+def test_changes_at_the_same_time_are_all_in_the_map(tmp_path: Path) -> None:
+    """A failover points while a move gives homes away."""
+    made(tmp_path)
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(20):
+            given = pool.submit(partition_map.give, tmp_path, REGIONS, f"00/{number:02}", f"00/{number:02}0", "us")
+            pointed = pool.submit(partition_map.point, tmp_path, REGIONS, "main", "ab"[number % 2])
+            assert given.result()
+            pointed.result()
+            copies = [partition_map.read(tmp_path, region) for region in REGIONS]
+            assert copies[0] is not None
+            assert all(copy == copies[0] for copy in copies)
+            assert copies[0]["partitions"]["main"] == {"writer": "ab"[number % 2]}
+            assert [f"00/{number:02}", "us"] in copies[0]["ranges"]
+
+
+def test_when_the_other_partitions_go_main_has_every_home(tmp_path: Path) -> None:
+    made(tmp_path)
+    partition_map.welcome(tmp_path, REGIONS, {"b": "01/b/"})
+    before = partition_map.read(tmp_path, "a")
+    assert before is not None
+    assert partition_map.forget(tmp_path, REGIONS)
+    found = PartitionMap.parse(paths.partition_map(tmp_path, "a").read_bytes())
+    assert (found.writers, found.partition_of("01/b/00"), found.newcomers) == ({"main": "a"}, "main", {})
+    assert found.version > before["version"]

@@ -1,0 +1,214 @@
+"""Every move, interrupted anywhere, resumed, turned round, and with the source's writer lost in the middle."""
+
+import contextlib
+from dataclasses import dataclass, field
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from operations.partitions import move
+from operations.partitions.move import FORWARD, Action, Broken, Ended, State
+
+MOVE = State(name="move_001", first="00/us-east/", last="00/us-east0", source="main", target="americas")
+
+
+class Interrupted(Exception):  # noqa: N818
+    pass
+
+
+@dataclass
+class Database:
+    """A partition's writer, and the member that would be promoted, which is behind by what was not spread."""
+
+    owned: bool
+    rows: list[int] = field(default_factory=list)
+    marked: int | None = None  # the timeline that may write, while a move is under way
+    timeline: int = 1
+    slot: bool = False
+    behind: dict[str, Any] = field(default_factory=dict)
+
+    def __post_init__(self) -> None:
+        self.replicate()
+
+    @property
+    def writes(self) -> bool:
+        return self.owned and self.marked in (None, self.timeline)
+
+    def replicate(self) -> None:
+        self.behind = {"owned": self.owned, "rows": [*self.rows], "marked": self.marked}
+
+    def fail_over(self) -> list[int]:
+        """What was lost with the old writer."""
+        lost = [row for row in self.rows if row not in self.behind["rows"]]
+        self.owned, self.rows, self.marked = self.behind["owned"], [*self.behind["rows"]], self.behind["marked"]
+        self.timeline += 1
+        self.slot = False
+        return lost
+
+
+@dataclass
+class World:
+    source: Database = field(default_factory=lambda: Database(owned=True, rows=[1, 2, 3]))
+    target: Database = field(default_factory=lambda: Database(owned=False))
+    subscribed: bool = False
+    shipped: int = 0
+    acknowledged: set[int] = field(default_factory=lambda: {1, 2, 3})
+    told: str = "main"
+    number: int = 3
+
+    def write(self) -> None:
+        writing = [each for each in (self.source, self.target) if each.writes]
+        assert len(writing) <= 1, "two databases write the same home"
+        if writing:
+            self.number += 1
+            writing[0].rows.append(self.number)
+            self.acknowledged.add(self.number)
+
+    def do(self, action: Action) -> str | None:
+        source, target = self.source, self.target
+        match action:
+            case "clear":
+                assert not target.owned, "rows that are written are taken away"
+                self.subscribed = source.slot = False
+                target.rows.clear()
+            case "mark":
+                source.owned, source.marked = True, source.timeline
+            case "publish":
+                source.slot = True
+            case "copy":
+                if not self.subscribed:
+                    self.subscribed, target.rows = True, [*source.rows]
+            case "catch_up" | "ship":
+                if self.subscribed and source.slot:
+                    target.rows = [*source.rows]
+                    target.replicate()
+            case "spread":
+                source.replicate()
+            case "close":
+                source.owned = False
+                return "0/1"
+            case "compare":
+                assert target.rows == source.rows
+            case "open":
+                target.owned = True
+                target.replicate()
+            case "hand_over":
+                source.owned, source.marked = False, None
+                source.replicate()
+            case "announce":
+                self.told = "americas"
+            case "detach":
+                self.subscribed = source.slot = False
+            case "clean_up":
+                assert not source.owned, "rows that are written are taken away"
+                assert set(source.rows) <= set(target.rows), "rows are taken away that are nowhere else"
+                source.rows.clear()
+            case "reopen":
+                if source.marked is not None:
+                    source.owned, source.marked = True, None
+                    source.replicate()
+        return None
+
+
+def carry_on(world: World, state: State, chaos: "Chaos") -> State:
+    """As the runner does; the state after the end, or `Interrupted` with what the journal has."""
+    while True:
+        if move.needs_copy(state) and not world.source.slot and "publish" in state.done:
+            state = move.restart(state)
+        action = move.next_step(state)
+        if isinstance(action, Ended):
+            return state
+        move.check(state, action)
+        state = chaos.record(move.begin(state, action))
+        chaos.strike(world)
+        mark = world.do(action)
+        world.write()
+        chaos.strike(world)
+        state = chaos.record(move.end(state, action, mark=mark))
+
+
+@dataclass
+class Chaos:
+    strokes: list[str]
+    journal: State = MOVE
+
+    def record(self, state: State) -> State:
+        self.journal = state
+        return state
+
+    def strike(self, world: World) -> None:
+        stroke = self.strokes.pop(0) if self.strokes else "nothing"
+        if stroke == "fail over" and "open" not in self.journal.begun:
+            world.acknowledged -= set(world.source.fail_over())
+            world.write()
+        if stroke == "kill":
+            raise Interrupted
+        world.write()
+
+
+strokes = st.lists(st.sampled_from(["nothing", "nothing", "write", "kill", "fail over"]), max_size=60)
+
+
+@given(strokes, st.sets(st.integers(0, 12)))
+def test_however_often_it_is_interrupted_every_order_is_in_one_place(chances: list[str], undo_at: set[int]) -> None:
+    world, chaos, tries = World(), Chaos([*chances]), 0
+    while True:
+        state = chaos.journal
+        if tries in undo_at and move.can_undo(state):
+            state = chaos.record(move.undo(state))
+        tries += 1
+        with contextlib.suppress(Interrupted):
+            state = carry_on(world, state, chaos)
+            break
+    world.write()
+    here, there = (world.target, world.source) if not state.undoing else (world.source, world.target)
+    assert world.acknowledged == set(here.rows)
+    assert len(here.rows) == len(set(here.rows))
+    assert not there.rows
+    assert (here.writes, there.writes) == (True, False)
+    assert world.told == ("main" if state.undoing else "americas")
+    assert not world.subscribed
+    assert not world.source.slot
+
+
+@pytest.mark.parametrize("prefix", range(len(FORWARD)))
+def test_the_same_comes_next_after_an_interruption_as_without_one(prefix: int) -> None:
+    state = MOVE
+    for action in FORWARD[:prefix]:
+        state = move.end(move.begin(state, action), action, mark="0/1" if action == "close" else None)
+    assert move.next_step(state) == FORWARD[prefix]
+    assert move.next_step(move.begin(state, FORWARD[prefix])) == FORWARD[prefix]
+    assert move.from_json(move.to_json(state)) == state
+
+
+def test_users_may_be_let_back_until_the_target_was_opened_and_not_after() -> None:
+    state = MOVE
+    for action in FORWARD:
+        assert move.can_undo(state) == (FORWARD.index(action) <= FORWARD.index("open"))
+        state = move.end(move.begin(state, action), action)
+    with pytest.raises(Broken):
+        move.undo(state)
+    with pytest.raises(Broken):
+        move.restart(state)
+
+
+def broken(*done: Action, step: Action, begun: tuple[Action, ...] = ()) -> bool:
+    state = State(name="m", first="a", last="b", source="s", target="t", done=done, begun=(*done, *begun), mark="0/1")
+    try:
+        move.check(state, step)
+    except Broken:
+        return True
+    return False
+
+
+def test_the_invariants_are_held() -> None:
+    assert broken("mark", step="close"), "a member that does not know of the move could be promoted"
+    assert broken("close", "ship", step="open"), "not compared"
+    assert broken("ship", "compare", step="open"), "not closed"
+    assert broken("hand_over", "detach", step="clean_up"), "not told"
+    assert broken(step="clear", begun=("open",))
+    assert broken(step="reopen", begun=("open",))
+    assert not broken("mark", "spread", step="close")
+    assert not broken("close", "ship", "compare", step="open")
