@@ -279,7 +279,7 @@ class OrdersApi:
         if named is None and position is not None:
             named = position.partition
         if named is None and len(partitions.writers) > 1:
-            home = await self._homes.known(context, customer, self._homes.digest(customer))
+            home = await self._homes.known(context, partitions, customer, self._homes.digest(customer))
             named = partitions.partition_of(home) if home is not None else None
         place = self._place(partitions, user_region, named or partitions.near(user_region))
         try:

@@ -29,6 +29,7 @@ class Homes:
         self._members = members
         self._forwarder = forwarder
         self._known: dict[bytes, str] = {}
+        self._retired = 0
 
     def digest(self, customer: str) -> bytes:
         return hmac.digest(self._key, customer.encode(), "sha256")[:16]
@@ -38,8 +39,14 @@ class Homes:
             self._known.pop(next(iter(self._known)))
         self._known[digest] = home
 
-    async def known(self, context: Context, customer: str, digest: bytes) -> str | None:
+    def _follow(self, partitions: PartitionMap) -> None:
+        if partitions.retired != self._retired:
+            self._retired = partitions.retired
+            self._known.clear()
+
+    async def known(self, context: Context, partitions: PartitionMap, customer: str, digest: bytes) -> str | None:
         """The customer's home, as far as this region knows."""
+        self._follow(partitions)
         if (home := self._known.get(digest)) is not None:
             return home
         main = self._members.get(MAIN)
@@ -57,10 +64,11 @@ class Homes:
         self, context: Context, partitions: PartitionMap, customer: str, digest: bytes, user_region: str
     ) -> str:
         """The home under which to place this customer's order."""
+        self._follow(partitions)
         wished = partitions.first_home(user_region, digest)
         if len(partitions.writers) == 1:
             return wished
-        if (home := await self.known(context, customer, digest)) is not None:
+        if (home := await self.known(context, partitions, customer, digest)) is not None:
             return home
         if partitions.partition_of(wished) == MAIN:
             return wished  # the writer of `main` settles it with the order

@@ -26,6 +26,7 @@ class PartitionMap:
     firsts: tuple[str, ...]  # where each range of homes begins, in order; the first one with ""
     owners: tuple[str, ...]  # the partition of each range
     newcomers: Mapping[str, str]  # user region -> how the homes of new customers there begin
+    retired: int = 0  # how many partitions were given up with their customers, whose homes mean nothing any more
 
     @classmethod
     def parse(cls, data: bytes) -> "PartitionMap":
@@ -37,6 +38,7 @@ class PartitionMap:
             # Maps of before there were several partitions have no ranges.
             ranges = [(first, owner) for first, owner in document.get("ranges", [["", MAIN]])]
             newcomers = dict(document.get("newcomers", {}))
+            retired = len(document.get("retired", []))
         except (KeyError, TypeError, AttributeError, ValueError) as fault:
             raise ValueError(f"not a partition map ({type(fault).__name__}: {fault})") from None
         if not isinstance(version, int) or isinstance(version, bool):
@@ -57,6 +59,7 @@ class PartitionMap:
             firsts=tuple(firsts),
             owners=tuple(owner for _, owner in ranges),
             newcomers=newcomers,
+            retired=retired,
         )
 
     def partition_of(self, home: str) -> str:

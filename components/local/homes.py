@@ -22,7 +22,7 @@ do $$
 begin
     update public.home_ranges
     set owned = true, moving_to = null, timeline = null, moved_to = null, changed_at = now()
-    where not owned;
+    where not owned and (first < '01/' or first >= 'A');
     delete from public.directory;
 end;
 $$"""
@@ -48,7 +48,7 @@ class NewcomersProvider(RealProvider):
         return all(partition_map.welcomes(stack, region, props["newcomers"]) for region in regions(props))
 
     def remove(self, props: Props) -> None:
-        """The other partitions go, and what they had was given up: `main` has every home again."""
+        """The other partitions go, and what they had was given up: `main` has its own homes again."""
         stack = stack_folder(props)
         slots = {str(region["name"]): int(region["slot"]) for region in props["regions"]}
         writer = partition_map.writers(stack, {MAIN: next(iter(slots))})[MAIN]

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from components.local.servers import paths
+from components.local.servers.errors import ServerFault
 from components.local.servers.home_ranges import Ranges, with_range
 
 MAIN = "main"
@@ -45,16 +46,24 @@ def ensure(stack: Path, region: str, origins: Mapping[str, str], born: Mapping[s
             return False
         found = newest(stack) or {"version": 0, "partitions": {}}
         missing = sorted(origins.keys() - found["partitions"].keys())
+        for name in missing:
+            if born[name][0] in found.get("retired", []):
+                raise ServerFault(
+                    f"the partition {name} would begin with the homes {born[name][0]}…, which a partition had that was "
+                    "given up; customers may still be known by them. Give it a `slot` that none had"
+                )
         if missing:
             ranges = _ranges(found)
             for name in missing:
                 if name != MAIN:
                     ranges = with_range(ranges, *born[name], name)
             found = {
+                **found,
                 "version": found["version"] + 1,
                 "partitions": {**found["partitions"], **{name: {"writer": origins[name]} for name in missing}},
                 "ranges": ranges,
                 "newcomers": found.get("newcomers", {}),
+                "born": {**found.get("born", {}), **{name: born[name][0] for name in missing}},
             }
         paths.write_json(paths.partition_map(stack, region), found, durable=True)
         return True
@@ -75,11 +84,19 @@ def give(stack: Path, regions: Iterable[str], first: str, last: str, partition: 
 
 
 def forget(stack: Path, regions: Iterable[str]) -> bool:
-    """In these regions' copies, there is `main` alone from now on, and it has every home."""
+    """In these regions' copies, there is `main` alone from now on, and it has every home. What the others began with
+    is never begun with again: services forget the homes that they remember when something is added there."""
 
     def alone(copy: dict[str, Any]) -> dict[str, Any]:
-        only = {MAIN: copy["partitions"][MAIN]}
-        return {**copy, "partitions": only, "ranges": [["", MAIN]], "newcomers": {}}
+        gone = [first for name, first in copy.get("born", {}).items() if name != MAIN]
+        return {
+            **copy,
+            "partitions": {MAIN: copy["partitions"][MAIN]},
+            "ranges": [["", MAIN]],
+            "newcomers": {},
+            "born": {name: first for name, first in copy.get("born", {}).items() if name == MAIN},
+            "retired": sorted({*copy.get("retired", []), *gone}),
+        }
 
     return _change(stack, regions, alone)
 

@@ -3,7 +3,10 @@
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from components.local.servers import partition_map, paths
+from components.local.servers.errors import ServerFault
 from service.partitions import PartitionMap
 
 ORIGINS = {"main": "a", "us": "b"}
@@ -128,3 +131,8 @@ def test_when_the_other_partitions_go_main_has_every_home(tmp_path: Path) -> Non
     found = PartitionMap.parse(paths.partition_map(tmp_path, "a").read_bytes())
     assert (found.writers, found.partition_of("01/b/00"), found.newcomers) == ({"main": "a"}, "main", {})
     assert found.version > before["version"]
+    # A service must not take a home of before for one of a partition that comes later.
+    assert found.retired == 1
+    with pytest.raises(ServerFault, match="slot"):
+        partition_map.ensure(tmp_path, "a", ORIGINS, BORN)
+    assert partition_map.ensure(tmp_path, "a", {"main": "a", "jp": "c"}, BORN)
