@@ -34,12 +34,15 @@ def writers(stack: Path, origins: Mapping[str, str]) -> dict[str, str]:
     return {name: held.get(name, origin) for name, origin in origins.items()}
 
 
-def ensure(stack: Path, region: str, origins: Mapping[str, str], born: Mapping[str, tuple[str, str]]) -> bool:
+def ensure(
+    stack: Path, region: str, origins: Mapping[str, str], born: Mapping[str, tuple[str, str]] | None = None
+) -> bool:
     """Give the region its first copy, and a copy with the partitions that its own lacks. Whether it lacked any.
 
-    `born`: from where to where the homes go that each partition begins with.
-    All regions come to the same copy, in whatever order. A partition that the settings no longer have stays in it.
+    `born`: from where to where the homes go that each partition begins with; `main` alone needs none. All regions come
+    to the same copy, in whatever order. A partition that the settings no longer have stays in it.
     """
+    born = born or {MAIN: ("", "")}
     with _alone(stack):
         own = read(stack, region)
         if own is not None and origins.keys() <= own["partitions"].keys():
@@ -47,7 +50,7 @@ def ensure(stack: Path, region: str, origins: Mapping[str, str], born: Mapping[s
         found = newest(stack) or {"version": 0, "partitions": {}}
         missing = sorted(origins.keys() - found["partitions"].keys())
         for name in missing:
-            if born[name][0] in found.get("retired", []):
+            if name != MAIN and born[name][0] in found.get("retired", []):
                 raise ServerFault(
                     f"the partition {name} would begin with the homes {born[name][0]}…, which a partition had that was "
                     "given up; customers may still be known by them. Give it a `slot` that none had"
