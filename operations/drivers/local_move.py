@@ -99,19 +99,23 @@ class LocalMove:
     def _spread(self, state: State, moved: Homes) -> None:
         """Every member of the source knows of the move, and every member of the target has what was copied."""
         for ground in (self.source, self.target):
-            writer = self._writer(ground)
-            others = ground.other_members(writer)
-            with self._at(ground) as connection:
-                position = home_move.position(connection)
-                deadline = time.monotonic() + SPREAD_SECONDS
-                while lacking := home_move.spread_to(connection, others, position):
-                    if time.monotonic() > deadline:
-                        raise Fault(
-                            f"{', '.join(lacking)} {'does' if len(lacking) == 1 else 'do'} not follow the writer in "
-                            f"{writer}. Homes are moved while every member follows: bring it back with "
-                            f"`failback --partition {ground.partition.name} --rejoin-only`"
-                        )
-                    time.sleep(POLL)
+            self._await_members(ground)
+
+    def _await_members(self, ground: Ground) -> None:
+        """Every member has what its writer has now."""
+        writer = self._writer(ground)
+        others = ground.other_members(writer)
+        with self._at(ground) as connection:
+            position = home_move.position(connection)
+            deadline = time.monotonic() + SPREAD_SECONDS
+            while lacking := home_move.spread_to(connection, others, position):
+                if time.monotonic() > deadline:
+                    raise Fault(
+                        f"{', '.join(lacking)} {'does' if len(lacking) == 1 else 'do'} not follow the writer in "
+                        f"{writer}. Homes are moved while every member follows: bring it back with "
+                        f"`failback --partition {ground.partition.name} --rejoin-only`"
+                    )
+                time.sleep(POLL)
 
     # --- while users wait --------------------------------------------------------------------------------------------
 
@@ -159,6 +163,10 @@ class LocalMove:
 
     def _clean_up(self, state: State, moved: Homes) -> None:
         with self._both() as (source, target):
+            # Again, before anything is gone: a writer that was lost meanwhile may have taken the last word with it.
+            home_move.open_at(target, moved)
+            home_move.hand_over(source, moved, state.target)
+            self._await_members(self.target)
             if lacking := home_move.lacking(source, target, moved):
                 raise Fault(
                     f"{len(lacking)} orders are at {state.source} and not at {state.target}, as after a failover there "

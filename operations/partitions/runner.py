@@ -66,7 +66,7 @@ class Runner:
     def _is_alive(self, state: State) -> bool:
         try:
             return self.driver.is_alive(state)
-        except ServerFault as fault:
+        except (Fault, ServerFault) as fault:
             raise Fault(f"{fault}. {remedy(state)}") from None
 
 

@@ -18,6 +18,7 @@ from components.local.servers.postgres_session import Connection
 TABLES = ("idempotency_keys", "orders", "customers")
 PUBLISHED = (*TABLES, "move_marks")
 BATCH = 2000
+LOCK_MS = 2000
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -120,6 +121,8 @@ def close(source: Connection, homes: Homes) -> str:
     """The barrier: once it is passed nothing of these homes is written here. Returns the mark that travels behind the
     last of their rows."""
     with source.transaction():
+        # Whoever comes waits behind this, so it must not wait for long itself: behind a commit whose standby is gone, say.
+        source.execute(sql.SQL("set local lock_timeout = {}").format(sql.Literal(LOCK_MS)))
         source.execute("select pg_advisory_xact_lock(hashtextextended('meridian homes', 0))")
         source.execute(
             sql.SQL("update public.home_ranges set owned = false, changed_at = now() where owned and {}").format(

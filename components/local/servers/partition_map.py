@@ -114,6 +114,11 @@ def _ranges(copy: Mapping[str, Any]) -> Ranges:
     return tuple((first, owner) for first, owner in copy.get("ranges", [["", MAIN]]))
 
 
+def retired(stack: Path) -> frozenset[str]:
+    """How the homes begin that partitions had which were given up."""
+    return frozenset((newest(stack) or {}).get("retired", []))
+
+
 def is_there(stack: Path, region: str) -> bool:
     """Whether the region has a map that can be read: a damaged one is as good as none."""
     return _is_map(paths.read_json(paths.partition_map(stack, region)))

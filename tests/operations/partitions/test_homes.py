@@ -1,13 +1,17 @@
 """Which homes are meant, whose they are, and who may have them."""
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from components.local.servers import home_ranges
+from components.local.servers import home_ranges, partition_map
 from components.local.servers.home_ranges import Ranges
+from operations.drivers import local
 from operations.errors import Refused
 from operations.partitions import homes
+from tests.topology.plans import topology
 from topology.catalogue import catalogue
 from topology.residency import Residency
 
@@ -76,3 +80,19 @@ def test_ranges_that_were_given_away_are_whose_they_were_given_to() -> None:
     given_ = home_ranges.with_range(RANGES, *homes.parse("00/eu-central"), "asia")
     assert homes.owners(given_, *homes.parse("00/eu-central")) == ("asia",)
     assert home_ranges.owner(given_, "00/us-east/00") == "main"
+
+
+def test_the_slot_of_a_partition_that_was_given_up_is_never_used_again(tmp_path: Path) -> None:
+    regions = ("eu-central", "us-east", "ap-northeast")
+    origins = {"main": "eu-central", "americas": "us-east"}
+    ranges = {"main": ("00/", "01/"), "americas": ("01/", "02/")}
+    local.require_new_slots(tmp_path, topology(5))
+    for region in regions:
+        partition_map.ensure(tmp_path, region, origins, ranges)
+    local.require_new_slots(tmp_path, topology(5))
+    partition_map.forget(tmp_path, regions)
+    local.require_new_slots(tmp_path, topology(4))
+    with pytest.raises(Refused, match="americas has slot 1"):
+        local.require_new_slots(tmp_path, topology(5))
+    partition = {"name": "americas", "slot": 2, "origin": "us-east", "serves": ["US"]}
+    local.require_new_slots(tmp_path, topology(5, partitions=[partition]))
