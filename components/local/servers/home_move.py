@@ -121,7 +121,7 @@ def close(source: Connection, homes: Homes) -> str:
     """The barrier: once it is passed nothing of these homes is written here. Returns the mark that travels behind the
     last of their rows."""
     with source.transaction():
-        # Whoever comes waits behind this, so it must not wait for long itself: behind a commit whose standby is gone, say.
+        # Whoever comes waits behind this, so it must not wait for long itself, as for a commit whose standby is gone.
         source.execute(sql.SQL("set local lock_timeout = {}").format(sql.Literal(LOCK_MS)))
         source.execute("select pg_advisory_xact_lock(hashtextextended('meridian homes', 0))")
         source.execute(
