@@ -107,20 +107,24 @@ class Service:
 
     async def _watch_settings(self, file: Path) -> None:
         """Members come and go as a stack climbs: a restart of every region's service at once would be an outage."""
-        seen = file.stat().st_mtime_ns
+        seen = 0  # it may have changed while this process started
         while True:
             await asyncio.sleep(SETTINGS_SECONDS)
             try:
-                if (now := file.stat().st_mtime_ns) == seen:
-                    continue
-                wanted = load(file).members
-            except (OSError, SettingsError) as fault:
-                log.error("the settings cannot be read again, the members stay as they are: %s", fault)
+                now = file.stat().st_mtime_ns
+            except OSError:
+                continue  # it is being replaced, or the whole stack is taken down
+            if now == seen:
                 continue
             seen = now
-            await self.take_over(wanted)
+            try:
+                wanted = load(file).members
+            except SettingsError as fault:
+                log.error("the settings cannot be used, the members stay as they are: %s", fault)
+                continue
+            await self._take_over(wanted)
 
-    async def take_over(self, wanted: Mapping[str, Endpoint]) -> None:
+    async def _take_over(self, wanted: Mapping[str, Endpoint]) -> None:
         settings = self.settings
         for name in [name for name, member in self.members.items() if wanted.get(name) != member.endpoint]:
             member = self.members.pop(name)
