@@ -211,7 +211,7 @@ def _carry_out(place: Place, record: Journal) -> dict[str, Any]:
         state = runner.Runner(driver, record, say).run()
     finally:
         driver.close()
-    pause = runner.pause(record)
+    pause, floor = runner.pause(record), runner.floor(record)
     return {
         "move": state.name,
         "homes": [state.first, state.last],
@@ -219,6 +219,7 @@ def _carry_out(place: Place, record: Journal) -> dict[str, Any]:
         "to": state.target,
         "outcome": record.outcome,
         "pause_seconds": round(pause, 3) if pause is not None else None,
+        "floor_seconds": round(floor, 3) if floor is not None else None,
     }
 
 
@@ -231,7 +232,11 @@ def _tell(found: list[dict[str, Any]], *, as_json: bool) -> int:
         if each["outcome"] == "undone":
             answer(f"{each['from']} has the homes {span}, as before.")
         else:
-            answer(f"{each['to']} has the homes {span} now. Their writes paused for {each['pause_seconds']:.2f} s.")
+            pause, floor = each["pause_seconds"], each["floor_seconds"]
+            answer(
+                f"{each['to']} has the homes {span} now. Their writes paused for {pause:.2f} s, of which {floor:.2f} s "
+                "were for what was in flight, the last change and the first commit."
+            )
     if not found:
         answer("There was nothing to move.")
     return Exit.DONE

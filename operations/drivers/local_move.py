@@ -3,6 +3,7 @@
 import hmac
 import time
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 
@@ -133,8 +134,8 @@ class LocalMove:
                 time.sleep(POLL)
 
     def _compare(self, state: State, moved: Homes) -> None:
-        with self._both() as (source, target):
-            here, there = home_move.content(source, moved), home_move.content(target, moved)
+        with self._both() as (source, target), ThreadPoolExecutor(2) as pool:  # users wait
+            here, there = pool.map(lambda each: home_move.content(each, moved), (source, target))
         for table in here.rows:
             if here.rows[table] != there.rows[table]:
                 raise Fault(
@@ -178,6 +179,7 @@ class LocalMove:
             while count := home_move.remove(source, moved):
                 gone += count
                 self.tell(f"            {gone} rows taken away")
+        self._await_members(self.source)  # or one that is promoted then would have the rows again
 
     def _list(self, main: Connection, moved: Homes) -> None:
         """`main` forgets these customers, and the directory must know their homes before."""

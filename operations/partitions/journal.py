@@ -36,23 +36,23 @@ class Journal:
         state = self.state
         return f"{state.name} (homes {state.first} to {state.last}, from {state.source} to {state.target})"
 
-    def note(self, what: str, state: State, action: Action | None = None, **more: Any) -> None:
+    def note(self, what: str, state: State, action: Action | None = None, *, durable: bool = True, **more: Any) -> None:
         self.state = state
         self.events.append({"at": time.time(), "what": what, **({"step": action} if action else {}), **more})
-        self.write()
+        self.write(durable=durable)
 
     def close(self, outcome: str) -> None:
         self.outcome = outcome
         self.note(outcome, self.state)
 
-    def write(self) -> None:
+    def write(self, *, durable: bool = True) -> None:
         record = {
             "version": VERSION,
             "outcome": self.outcome,
             "state": to_json(self.state),
             "events": self.events,
         }
-        paths.write_json(self.path, record, durable=True)
+        paths.write_json(self.path, record, durable=durable)
 
 
 def folder(stack_folder: Path) -> Path:

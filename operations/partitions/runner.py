@@ -13,6 +13,11 @@ from operations.partitions.move import Action, Broken, Ended, State
 
 # From here on users wait, so a fault turns the move round at once instead of leaving that to a person.
 WAITING: tuple[Action, ...] = ("close", "ship", "compare")
+# What a power cut may take of the record while they wait: it would only be done again. That opening was begun is not to
+# be forgotten, or the move could be undone.
+QUICK: tuple[Action, ...] = (*WAITING, "open", "hand_over")
+# The least that a move can take: for transactions in flight, for the last change, for one commit.
+FLOOR: tuple[Action, ...] = ("close", "ship", "open")
 
 
 class Driver(Protocol):
@@ -47,7 +52,7 @@ class Runner:
             except Broken as broken:
                 raise Fault(f"stopped, nothing more was done: {broken}") from None
             state = move.begin(state, action)
-            self.journal.note("begun", state, action)
+            self.journal.note("begun", state, action, durable=action not in QUICK or action == "open")
             began = time.monotonic()
             try:
                 mark = self.driver.do(state, action)
@@ -60,7 +65,8 @@ class Runner:
                     continue
                 raise Fault(f"{move.text(state, action)}: {fault}. {remedy(state)}") from None
             seconds = time.monotonic() - began
-            self.journal.note("ended", move.end(state, action, mark=mark), action, seconds=round(seconds, 4))
+            ended = move.end(state, action, mark=mark)
+            self.journal.note("ended", ended, action, durable=action not in QUICK, seconds=round(seconds, 4))
             self.tell(f"  {seconds:6.2f} s  {move.text(state, action)}")
 
     def _is_alive(self, state: State) -> bool:
@@ -80,3 +86,9 @@ def pause(journal: Journal) -> float | None:
     ended = {event["step"]: event["at"] for event in journal.events if event["what"] == "ended"}
     begun = [event["at"] for event in journal.events if event["what"] == "begun" and event["step"] == "close"]
     return ended["hand_over"] - begun[-1] if begun and "hand_over" in ended else None
+
+
+def floor(journal: Journal) -> float | None:
+    """The least that this very move could have taken, by what its own steps took."""
+    took = {event["step"]: float(event["seconds"]) for event in journal.events if event["what"] == "ended"}
+    return sum(took[step] for step in FLOOR) if took.keys() >= set(FLOOR) else None

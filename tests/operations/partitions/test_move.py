@@ -5,7 +5,7 @@ from dataclasses import dataclass, field
 from typing import Any
 
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from operations.partitions import move
@@ -15,6 +15,10 @@ MOVE = State(name="move_001", first="00/us-east/", last="00/us-east0", source="m
 
 
 class Interrupted(Exception):  # noqa: N818
+    pass
+
+
+class Differs(Exception):  # noqa: N818
     pass
 
 
@@ -54,7 +58,8 @@ class World:
     target: Database = field(default_factory=lambda: Database(owned=False))
     subscribed: bool = False
     shipped: int = 0
-    acknowledged: set[int] = field(default_factory=lambda: {1, 2, 3})
+    acknowledged: set[int] = field(default_factory=lambda: {1, 2, 3})  # less what a failover lost
+    ever: set[int] = field(default_factory=lambda: {1, 2, 3})
     told: str = "main"
     number: int = 3
 
@@ -65,6 +70,7 @@ class World:
             self.number += 1
             writing[0].rows.append(self.number)
             self.acknowledged.add(self.number)
+            self.ever.add(self.number)
 
     def do(self, action: Action) -> str | None:
         source, target = self.source, self.target
@@ -90,21 +96,23 @@ class World:
                 source.owned = False
                 return "0/1"
             case "compare":
-                assert target.rows == source.rows
+                if target.rows != source.rows:
+                    raise Differs
             case "open":
                 target.owned = True
                 target.replicate()
             case "hand_over":
                 source.owned, source.marked = False, None
-                source.replicate()
             case "announce":
                 self.told = "americas"
             case "detach":
                 self.subscribed = source.slot = False
             case "clean_up":
-                assert not source.owned, "rows that are written are taken away"
+                # A writer that was lost may have taken the last word with it, so it is said again.
+                source.owned, source.marked, target.owned = False, None, True
                 assert set(source.rows) <= set(target.rows), "rows are taken away that are nowhere else"
                 source.rows.clear()
+                source.replicate()  # or a member that is promoted then would have the rows again
             case "reopen":
                 if source.marked is not None:
                     source.owned, source.marked = True, None
@@ -123,7 +131,11 @@ def carry_on(world: World, state: State, chaos: "Chaos") -> State:
         move.check(state, action)
         state = chaos.record(move.begin(state, action))
         chaos.strike(world)
-        mark = world.do(action)
+        try:
+            mark = world.do(action)
+        except Differs:  # a fault while users wait
+            state = chaos.record(move.undo(state))
+            continue
         world.write()
         chaos.strike(world)
         state = chaos.record(move.end(state, action, mark=mark))
@@ -140,7 +152,7 @@ class Chaos:
 
     def strike(self, world: World) -> None:
         stroke = self.strokes.pop(0) if self.strokes else "nothing"
-        if stroke == "fail over" and "open" not in self.journal.begun:
+        if stroke == "fail over":
             world.acknowledged -= set(world.source.fail_over())
             world.write()
         if stroke == "kill":
@@ -152,6 +164,7 @@ class Chaos:
 strokes = st.lists(st.sampled_from(["nothing", "kill", "fail over"]), min_size=30, max_size=60)
 
 
+@settings(max_examples=500)
 @given(strokes, st.sets(st.integers(0, 12)))
 def test_however_often_it_is_interrupted_every_order_is_in_one_place(chances: list[str], undo_at: set[int]) -> None:
     world, chaos, tries = World(), Chaos([*chances]), 0
@@ -165,7 +178,8 @@ def test_however_often_it_is_interrupted_every_order_is_in_one_place(chances: li
             break
     world.write()
     here, there = (world.target, world.source) if not state.undoing else (world.source, world.target)
-    assert world.acknowledged == set(here.rows)
+    # A failover of the source may lose what the target has received already.
+    assert world.acknowledged <= set(here.rows) <= world.ever
     assert len(here.rows) == len(set(here.rows))
     assert not there.rows
     assert (here.writes, there.writes) == (True, False)

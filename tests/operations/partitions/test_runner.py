@@ -44,7 +44,10 @@ def test_a_move_is_recorded_step_by_step_and_ends(tmp_path: Path) -> None:
     assert journal.read(record.path).state.mark == "0/AB"
     assert journal.unfinished(tmp_path) is None
     assert journal.next_name(tmp_path) == "move_002"
-    assert runner.pause(record) is not None
+    pause, floor = runner.pause(record), runner.floor(record)
+    assert pause is not None
+    assert floor is not None
+    assert 0 <= floor <= pause
 
 
 @pytest.mark.parametrize("step", runner.WAITING)
