@@ -99,6 +99,7 @@ class LocalMove:
 
     def _spread(self, state: State, moved: Homes) -> None:
         """Every member of the source knows of the move, and every member of the target has what was copied."""
+        self._mark(state, moved)  # again: a writer that was lost meanwhile may have been the only one that knew
         for ground in (self.source, self.target):
             self._await_members(ground)
 

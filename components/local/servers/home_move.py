@@ -124,6 +124,10 @@ def close(source: Connection, homes: Homes) -> str:
         # Whoever comes waits behind this, so it must not wait for long itself, as for a commit whose standby is gone.
         source.execute(sql.SQL("set local lock_timeout = {}").format(sql.Literal(LOCK_MS)))
         source.execute("select pg_advisory_xact_lock(hashtextextended('meridian homes', 0))")
+        marked = "select coalesce(bool_and(timeline is not distinct from public.timeline()), false)"
+        if not _value(source, sql.SQL("{} from public.home_ranges where {}").format(sql.SQL(marked), homes.ranges)):
+            # A member that is promoted after this would know neither of the move nor that the homes were closed.
+            raise ServerFault("the source's writer changed since it was told of the move")
         source.execute(
             sql.SQL("update public.home_ranges set owned = false, changed_at = now() where owned and {}").format(
                 homes.ranges

@@ -91,8 +91,11 @@ class World:
                     target.rows = [*source.rows]
                     target.replicate()
             case "spread":
+                source.owned, source.marked = True, source.timeline
                 source.replicate()
             case "close":
+                if source.marked != source.timeline:
+                    raise Differs
                 source.owned = False
                 return "0/1"
             case "compare":
@@ -143,31 +146,34 @@ def carry_on(world: World, state: State, chaos: "Chaos") -> State:
 
 @dataclass
 class Chaos:
-    strokes: list[str]
+    strokes: dict[int, str]  # at the how manieth moment what happens
     journal: State = MOVE
+    moment: int = 0
 
     def record(self, state: State) -> State:
         self.journal = state
         return state
 
     def strike(self, world: World) -> None:
-        stroke = self.strokes.pop(0) if self.strokes else "nothing"
+        stroke = self.strokes.get(self.moment)
+        self.moment += 1
         if stroke == "fail over":
             world.acknowledged -= set(world.source.fail_over())
-            world.write()
+        world.write()
         if stroke == "kill":
             raise Interrupted
-        world.write()
 
 
-# Long ones, or they would be over before the move has copied anything.
-strokes = st.lists(st.sampled_from(["nothing", "kill", "fail over"]), min_size=30, max_size=60)
+# A move has two moments a step. A few strokes, or hardly any move would come to its second half.
+strokes = st.dictionaries(st.integers(0, 60), st.sampled_from(["kill", "fail over"]), max_size=4)
 
 
 @settings(max_examples=500)
 @given(strokes, st.sets(st.integers(0, 12)))
-def test_however_often_it_is_interrupted_every_order_is_in_one_place(chances: list[str], undo_at: set[int]) -> None:
-    world, chaos, tries = World(), Chaos([*chances]), 0
+def test_however_often_it_is_interrupted_every_order_is_in_one_place(
+    chances: dict[int, str], undo_at: set[int]
+) -> None:
+    world, chaos, tries = World(), Chaos(chances), 0
     while True:
         state = chaos.journal
         if tries in undo_at and move.can_undo(state):
@@ -186,6 +192,22 @@ def test_however_often_it_is_interrupted_every_order_is_in_one_place(chances: li
     assert world.told == ("main" if state.undoing else "americas")
     assert not world.subscribed
     assert not world.source.slot
+
+
+@pytest.mark.parametrize("moment", range(5, 12))
+def test_a_source_that_lost_its_writer_while_it_was_copied_is_copied_again(moment: int) -> None:
+    world, chaos = World(), Chaos({moment: "fail over"})
+    state = carry_on(world, MOVE, chaos)
+    assert not state.undoing
+    assert state.attempt == 2
+    assert world.target.writes
+
+
+@pytest.mark.parametrize("moment", [20, 21, 22, 23, 24, 25, 26])
+def test_a_source_that_lost_its_writer_after_the_opening_has_the_last_word_all_the_same(moment: int) -> None:
+    world, chaos = World(), Chaos({moment: "fail over"})
+    carry_on(world, MOVE, chaos)
+    assert (world.source.owned, world.source.rows, world.target.writes) == (False, [], True)
 
 
 @pytest.mark.parametrize("prefix", range(len(FORWARD)))

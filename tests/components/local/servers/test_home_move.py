@@ -226,3 +226,16 @@ def test_a_writer_without_a_lease_takes_nothing_over(pair: Pair) -> None:
     pair.target.execute("insert into public.lease_policy (required) values (true)")
     with pytest.raises(ServerFault, match="lease"):
         home_move.open_at(pair.target, HOMES)
+
+
+def test_homes_are_closed_only_by_a_writer_that_was_told_of_the_move(pair: Pair) -> None:
+    """Else a member that is promoted later would know neither of the move nor of the closing, and write them."""
+    place(pair.source, "somebody")
+    with pytest.raises(ServerFault, match="writer changed"):
+        home_move.close(pair.source, HOMES)
+    home_move.mark(pair.source, HOMES, "other")
+    pair.source.execute("update public.home_ranges set timeline = '00000000' where moving_to is not null")
+    with pytest.raises(ServerFault, match="writer changed"):
+        home_move.close(pair.source, HOMES)
+    home_move.mark(pair.source, HOMES, "other")
+    assert home_move.close(pair.source, HOMES)
