@@ -56,6 +56,7 @@ class LocalMove:
             home_move.unpublish(source, moved)
             while home_move.remove(target, moved):
                 pass
+        self._await_members(self.target)  # or one that is promoted would have rows that are copied again
 
     def _mark(self, state: State, moved: Homes) -> None:
         with self._at(self.source) as source:
