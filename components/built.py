@@ -5,7 +5,7 @@ only plan.
 from topology import Phase, SettingsError, Topology
 
 HIGHEST: dict[str, Phase] = {
-    "local": Phase.MULTI_REGION_READS,
+    "local": Phase.ACTIVE_ACTIVE,
     "aws": Phase.ACTIVE_ACTIVE,
     "gcp": Phase.ACTIVE_ACTIVE,
 }
@@ -15,7 +15,7 @@ EVERYWHERE = ("Foundation", "Keys", "Network", "Database", "Cache", "Service", "
 CLOUDS = ("Secrets", "Vault", "Backup", "Signals")
 
 COMPONENTS: dict[str, tuple[str, ...]] = {
-    "local": (*EVERYWHERE, "Replication", "Keeper", "Lease"),
+    "local": (*EVERYWHERE, "Replication", "Keeper", "Lease", "Homes"),
     "aws": (*EVERYWHERE, *CLOUDS),
     "gcp": (*EVERYWHERE, *CLOUDS),
 }

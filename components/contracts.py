@@ -9,8 +9,8 @@ takes one only passes it on, which also gives the order of creation. Where a map
 target that has nothing to say leaves it empty.
 
 Secrets, Vault, Backup and Signals exist on the clouds only: the local target keeps passwords in files, and is watched
-by `status`. Replication, Keeper and Lease exist on the local target only: on a cloud the managed database replicates
-and fences by itself.
+by `status`. Replication, Keeper, Lease and Homes exist on the local target only: on a cloud the managed database
+replicates and fences by itself, and an image brings its own partition map.
 """
 
 from collections.abc import Mapping, Sequence
@@ -153,6 +153,21 @@ class LeaseArgs:
 
 class LeaseOutputs(Protocol):
     lease_id: pulumi.Output[str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class HomesArgs:
+    """Which partition new customers belong to, once all that serves them is there."""
+
+    topology: Topology
+    ground: pulumi.Input[str]
+    member_ids: Mapping[str, pulumi.Input[str]]  # by member name
+    service_ids: Mapping[str, pulumi.Input[str]]  # by region that has a service
+    lease_ids: Mapping[str, pulumi.Input[str]]  # by partition that has a lease
+
+
+class HomesOutputs(Protocol):
+    homes_id: pulumi.Output[str]
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -12,6 +12,7 @@ from components.contracts import (
     CacheArgs,
     DatabaseArgs,
     FoundationArgs,
+    HomesArgs,
     KeeperArgs,
     KeysArgs,
     LeaseArgs,
@@ -155,9 +156,10 @@ def deploy(topology: Topology, writers: Mapping[str, str] | None = None) -> Mapp
         ).keeper_id
         for name in voters
     }
+    leases: dict[str, Any] = {}
     for partition in topology.partitions:
         if keeper_ids and partition.members:
-            build(
+            leases[partition.name] = build(
                 "Lease",
                 f"{app}-{partition.name}-lease",
                 LeaseArgs(
@@ -202,6 +204,19 @@ def deploy(topology: Topology, writers: Mapping[str, str] | None = None) -> Mapp
                     certificate_id=foundation.certificate_ids.get(region.name),
                 ),
             )
+
+    if "Homes" in has and len(topology.partitions) > 1:
+        build(
+            "Homes",
+            f"{app}-homes",
+            HomesArgs(
+                topology=topology,
+                ground=ground,
+                member_ids={name: database.member_id for name, database in databases.items()},
+                service_ids={name: service.service_id for name, service in services.items()},
+                lease_ids={name: lease.lease_id for name, lease in leases.items()},
+            ),
+        )
 
     vaults: dict[str, pulumi.Output[str]] = {}
     channels: dict[str, pulumi.Output[str]] = {}

@@ -142,6 +142,31 @@ def parser() -> argparse.ArgumentParser:
     yes(drill)
     as_json(drill)
 
+    partition = command("partition", "say which customers each partition has, or move some (local)", stack=False)
+    acting = partition.add_subparsers(dest="action", required=True, metavar="list|move|split|merge")
+    for name, text in (
+        ("list", "show the partitions, their writers, and the homes that they have"),
+        ("move", "move homes to another partition while their customers order"),
+        ("split", "move half of a partition's customers to another one"),
+        ("merge", "move all of a partition's customers to another one"),
+    ):
+        made = acting.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False)
+        made.add_argument("--stack", default=os.environ.get("MERIDIAN_STACK") or "dev", metavar="NAME")
+        as_json(made)
+        if name == "list":
+            continue
+        if name == "move":
+            made.add_argument(
+                "--homes", metavar="HOMES", help="like 00/us-east, or 00/us-east/00-7f for a part of them"
+            )
+        else:
+            made.add_argument("name", metavar="PARTITION", help="the partition whose customers go")
+        made.add_argument("--to", metavar="PARTITION", help="the partition that gets them")
+        again = made.add_mutually_exclusive_group()
+        again.add_argument("--resume", action="store_true", help="carry on with the unfinished move")
+        again.add_argument("--undo", action="store_true", help="give the unfinished move up")
+        yes(made)
+
     runbook = command("runbook", "write the runbook of this stack, as it stands now, as Markdown")
     runbook.add_argument("--file", metavar="FILE.md", help="write it there instead of to stdout")
 

@@ -15,6 +15,7 @@ from operations.errors import Fault
 
 NAME = "lock"
 OPERATION = "operation-lock"
+MOVE = "move-lock"
 DRILL = "drill-lock"
 
 

@@ -50,7 +50,7 @@ def main(arguments: list[str]) -> int:
     if soft != resource.RLIM_INFINITY and soft < wanted:
         resource.setrlimit(resource.RLIMIT_NOFILE, (wanted, hard))
     logs.start(settings.region)
-    service = Service(settings)
+    service = Service(settings, Path(arguments[0]))
     server = Server(
         uvicorn.Config(
             service.application(),

@@ -13,15 +13,16 @@ from starlette.responses import Response
 
 from service import orders
 from service.cache import OrderCache
-from service.context import PARTITION, USER_REGION, Context, context_of
+from service.context import HOME, MOVED_TO, PARTITION, USER_REGION, Context, context_of
 from service.deadlines import Deadline
 from service.egress import Answer
 from service.forwarding import Forwarder
 from service.holding import Again, Hold
-from service.member import Member, MemberError, NotWriterError, Placement, UnknownOutcomeError
+from service.homes import Homes
+from service.member import ElsewhereError, Member, MemberError, NotWriterError, Placement, UnknownOutcomeError
 from service.metrics import Metrics
 from service.orders import NewOrder
-from service.partitions import MapFile
+from service.partitions import MapFile, PartitionMap
 from service.positions import HEADER as POSITION
 from service.positions import TokenError, WritePosition
 from service.problems import Problem, bad_request, not_found, unavailable, unknown_outcome
@@ -30,6 +31,12 @@ from service.settings import Settings
 WAIT_FOR_REPLICA_SECONDS = 0.25
 # An order is acknowledged some time after its id was made: it waited for locks and for standbys in between.
 COMMIT_SECONDS = 5.0
+# A map that is old, and then one step of a move that ended meanwhile: more than that is not to be expected.
+REROUTES = 3
+MISDIRECTED = 421
+# For how long an order waits beside the database that gives its home away, which takes a fraction of that.
+HOLD_SECONDS = 2.0
+HOLD_POLL_SECONDS = 0.02
 PASSED_BACK = (
     "retry-after",
     "idempotency-replayed",
@@ -59,6 +66,7 @@ class OrdersApi:
         cache: OrderCache,
         forwarder: Forwarder,
         hold: Hold,
+        homes: Homes,
         metrics: Metrics,
     ) -> None:
         self._region = settings.region
@@ -68,37 +76,65 @@ class OrdersApi:
         self._cache = cache
         self._forwarder = forwarder
         self._hold = hold
+        self._homes = homes
         self._metrics = metrics
 
     # Writes
 
     async def place(self, request: Request) -> Response:
         context = context_of(request)
-        place = self._place(request, context, None)
+        user_region, known = self._asked(request, context)
         key = orders.checked_key(request.headers.getlist("idempotency-key"))
         body = await _body(request, context.deadline)
         order = NewOrder.parse(body)
+        digest = self._homes.digest(order.customer)
 
         async def attempt() -> Response:
             # Anew each time: who writes may have changed, also to this very region.
             self._map_file.refresh()
-            place = self._place(request, context, None)
-            if place.writer == self._region:
-                return await self._place_here(context, place, order, key)
-            # Also where this region has heard nothing from the writer for long, and may not know of a new one. A write
-            # that is passed on to the wrong region does no harm, as the database there has the last word; what is held
-            # meanwhile goes the right way once the map says so.
-            return await self._pass_on(context, place, key, body)
+            partitions = self._map_file.current or known
+            try:
+                home = await self._homes.for_order(context, partitions, order.customer, digest, user_region)
+            except Problem as problem:
+                raise Again(problem) from None
+            partition = partitions.partition_of(home)
+            for _ in range(REROUTES):
+                place = self._place(partitions, user_region, partition)
+                if place.writer == self._region:
+                    found = await self._place_here(context, place, order, home, digest, key)
+                else:
+                    # Also where this region has heard nothing from the writer for long, and may not know of a new one.
+                    # A write that is passed on to the wrong region does no harm, as the database there has the last
+                    # word; what is held meanwhile goes the right way once the map says so.
+                    found = await self._pass_on(context, place, home, key, body)
+                if isinstance(found, Response):
+                    return found
+                # A map that is old ends here: in another try where the home is, never in a wrong write.
+                home, partition = found
+                self._metrics.writes.labels("moved").inc()
+                self._homes.learn(digest, home)
+                self._map_file.refresh()
+                partitions = self._map_file.current or partitions
+            raise Again(unavailable(f"the customer's home {home} moved more than once meanwhile"), busy=True)
 
         if context.forwarded_by is None:
-            return await self._hold.write(place.partition, attempt, context.deadline)
+            waits_for = await self._homes.waits_for(context, known, order.customer, digest)
+            return await self._hold.write(waits_for, attempt, context.deadline)
         # It is held where it came from, and that region may know a newer map.
+        home = request.headers.get(HOME) or known.first_home(user_region, digest)
+        place = self._place(known, user_region, request.headers.get(PARTITION) or known.partition_of(home))
         try:
-            return await self._place_here(context, place, order, key)
+            found = await self._place_here(context, place, order, home, digest, key)
         except Again as fault:
             raise fault.problem from None
+        if isinstance(found, Response):
+            return found
+        raise _misdirected(place.partition, *found)
 
-    async def _pass_on(self, context: Context, place: Place, key: str, body: bytes) -> Response:
+    async def _pass_on(
+        self, context: Context, place: Place, home: str, key: str, body: bytes
+    ) -> "Response | tuple[str, str]":
+        """The other region's answer; or where the order belongs, as home and partition."""
         try:
             answer = await self._forwarder.forward(
                 context,
@@ -107,20 +143,43 @@ class OrdersApi:
                 region=place.writer,
                 user_region=place.user_region,
                 deadline=context.deadline,
-                headers=(("content-type", "application/json"), ("idempotency-key", key)),
+                headers=(("content-type", "application/json"), ("idempotency-key", key), (HOME, home)),
                 body=body,
             )
         except Problem as problem:
             raise Again(problem) from None
         if answer.status in (409, 503):
             raise Again(_problem_of(answer), busy=answer.status == 409)
+        if answer.status == MISDIRECTED and {HOME, MOVED_TO} <= answer.headers.keys():
+            return answer.headers[HOME], answer.headers[MOVED_TO]
         return _passed_back(answer)
 
-    async def _place_here(self, context: Context, place: Place, order: NewOrder, key: str) -> Response:
+    async def _place_here(
+        self, context: Context, place: Place, order: NewOrder, home: str, digest: bytes, key: str
+    ) -> "Response | tuple[str, str]":
+        """The order placed; or where it belongs, as home and partition. While that is being settled, it waits."""
+        patience = context.deadline.within(HOLD_SECONDS)
+        while True:
+            try:
+                return await self._placed_at(context, place, order, home, digest, key)
+            except ElsewhereError as fault:
+                self._map_file.refresh()
+                current = self._map_file.current
+                partition = fault.partition or (current.partition_of(fault.home) if current else place.partition)
+                if partition != place.partition:
+                    return fault.home, partition
+                if patience.left() <= HOLD_POLL_SECONDS:
+                    # It is about this customer's home alone.
+                    raise Again(unavailable(f"the customer's home {fault.home} is being moved"), busy=True) from None
+            await asyncio.sleep(HOLD_POLL_SECONDS)
+
+    async def _placed_at(
+        self, context: Context, place: Place, order: NewOrder, home: str, digest: bytes, key: str
+    ) -> Response:
         if place.member is None:
             raise Again(unavailable(f"region {self._region} holds no member of partition {place.partition}"))
         try:
-            placement = await place.member.place(order, home=place.user_region, key=key, deadline=context.deadline)
+            placement = await place.member.place(order, home=home, digest=digest, key=key, deadline=context.deadline)
         except NotWriterError as fault:
             self._metrics.writes.labels("not_writer").inc()
             raise Again(
@@ -133,7 +192,18 @@ class OrdersApi:
             self._metrics.writes.labels("unknown").inc()
             raise unknown_outcome(f"the database of region {self._region} did not confirm the order: {fault}") from None
         self._metrics.writes.labels(placement.outcome).inc()
+        if placement.home is not None:
+            self._homes.learn(digest, placement.home)
         return self._placed(placement, place.partition)
+
+    async def settle(self, request: Request) -> Response:
+        """For other regions, not for users: the home that a new customer gets."""
+        context = context_of(request)
+        if context.forwarded_by is None:
+            raise not_found("the service knows no such path")
+        customer, wished = orders.parse_wish(await _body(request, context.deadline))
+        home = await self._homes.settle(context, customer, wished)
+        return Response(b"", 200, {HOME: home})
 
     def _placed(self, placement: Placement, partition: str) -> Response:
         if placement.outcome == "in_flight":
@@ -174,25 +244,51 @@ class OrdersApi:
         except ValueError:
             raise not_found("no order has this id; ids are UUIDs") from None
         position = _position(request)
-        place = self._place(request, context, position)
+        user_region, partitions = self._asked(request, context)
 
         # An order never changes, so one that is there is right whatever position the reader has seen.
         kept = await self._cache.get(str(order_id))
         if kept is not None:
             return Response(kept, media_type="application/json")
-        try:
-            member = await self._near(context, place, position)
-            if member is not None:
-                order = await member.order(str(order_id), context.deadline)
-                if order is not None:
-                    document = order.document()
-                    self._cache.keep(order.id, document)
-                    return Response(document, media_type="application/json")
-                if position is not None or await self._surely_absent(member, order_id, context):
-                    raise not_found("no order has this id")
-        except MemberError as fault:
-            context.notes["member"] = str(fault)
-        return await self._ask_writer(context, place, f"/orders/{order_id}", position)
+        doubtful: list[Place] = []
+        for partition in self._partitions(request, context, partitions, user_region, position):
+            place = self._place(partitions, user_region, partition)
+            try:
+                member = await self._near(context, place, position)
+                if member is not None:
+                    order = await member.order(str(order_id), context.deadline)
+                    if order is not None:
+                        document = order.document()
+                        self._cache.keep(order.id, document)
+                        return Response(document, media_type="application/json")
+                    if position is not None or await self._surely_absent(member, order_id, context):
+                        continue
+            except MemberError as fault:
+                context.notes["member"] = str(fault)
+            doubtful.append(place)
+        answer = None
+        for place in doubtful:
+            answer = await self._ask_writer(context, place, f"/orders/{order_id}", position)
+            if answer.status_code != 404:
+                return answer
+        if answer is None:
+            raise not_found("no order has this id")
+        return answer
+
+    def _partitions(
+        self,
+        request: Request,
+        context: Context,
+        partitions: PartitionMap,
+        user_region: str,
+        position: WritePosition | None,
+    ) -> tuple[str, ...]:
+        """Where an order may be, the likeliest first: its id does not say."""
+        if context.forwarded_by is not None and (named := request.headers.get(PARTITION)):
+            return (named,)
+        if position is not None:
+            return (position.partition,)
+        return tuple(sorted(partitions.writers, key=lambda name: name != partitions.near(user_region)))
 
     async def list(self, request: Request) -> Response:
         context = context_of(request)
@@ -203,7 +299,14 @@ class OrdersApi:
         limit = orders.checked_limit(parameters.get("limit"))
         after = orders.checked_cursor(parameters.get("cursor"))
         position = _position(request)
-        place = self._place(request, context, position)
+        user_region, partitions = self._asked(request, context)
+        named = request.headers.get(PARTITION) if context.forwarded_by is not None else None
+        if named is None and position is not None:
+            named = position.partition
+        if named is None and len(partitions.writers) > 1:
+            home = await self._homes.known(context, partitions, customer, self._homes.digest(customer))
+            named = partitions.partition_of(home) if home is not None else None
+        place = self._place(partitions, user_region, named or partitions.near(user_region))
         try:
             member = await self._near(context, place, position)
             if member is not None:
@@ -274,23 +377,23 @@ class OrdersApi:
 
         return _passed_back(await self._hold.read(place.partition, attempt, context.deadline))
 
-    def _place(self, request: Request, context: Context, position: WritePosition | None) -> Place:
+    def _asked(self, request: Request, context: Context) -> tuple[str, PartitionMap]:
+        """Where the user is, and the map in force."""
         user_region = request.headers.get(USER_REGION, self._region)
         if user_region not in self._planned:
             raise bad_request(f"X-User-Region must be one of {', '.join(sorted(self._planned))}")
         partitions = self._map_file.current
         if partitions is None:
             raise unavailable(f"region {self._region} has no partition map yet")
-        partition = partitions.partition_of(user_region)
+        context.notes["user_region"] = user_region
         if context.forwarded_by is not None:
             context.notes["forwarded_by"] = context.forwarded_by
-            partition = request.headers.get(PARTITION, partition)
-        elif position is not None:
-            partition = position.partition
+        return user_region, partitions
+
+    def _place(self, partitions: PartitionMap, user_region: str, partition: str) -> Place:
         writer = partitions.writers.get(partition)
         if writer is None:
             raise unavailable(f"partition {partition!r} is not known in region {self._region}")
-        context.notes["user_region"] = user_region
         return Place(user_region=user_region, partition=partition, writer=writer, member=self._members.get(partition))
 
 
@@ -325,6 +428,18 @@ async def _body(request: Request, deadline: Deadline) -> bytes:
     except ClientDisconnect:
         raise bad_request("the client left before the whole body had arrived") from None
     return b"".join(parts)
+
+
+def _misdirected(named: str, home: str, partition: str) -> Problem:
+    """For the region that forwarded the order."""
+    problem = Problem(
+        MISDIRECTED,
+        "misdirected",
+        "Another partition has this home",
+        f"partition {named} does not write the home {home}; {partition} does",
+    )
+    problem.headers |= {HOME: home, MOVED_TO: partition}
+    return problem
 
 
 def _passed_back(answer: Answer) -> Response:

@@ -3,8 +3,9 @@
 import asyncio
 import logging
 import time
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any
 
 from starlette.applications import Starlette
@@ -23,22 +24,27 @@ from service.context import Context
 from service.egress import Egress
 from service.forwarding import Forwarder
 from service.holding import Hold
+from service.homes import PATH as HOMES
+from service.homes import Homes
 from service.logs import FIELDS
 from service.member import Member, keep_keys_short
 from service.metrics import Metrics
 from service.partitions import MapFile
 from service.problems import MEDIA_TYPE, Problem
-from service.settings import Settings
+from service.settings import Endpoint, Settings, SettingsError, load
 
 log = logging.getLogger("service.requests")
 
 DRAIN_SECONDS = 3.0
 ROUTES = {"/healthz/live", "/healthz/ready", "/version", "/metrics"}  # asked by machines all the time, not logged
+SETTINGS_SECONDS = 0.2
 
 
 class Service:
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, file: Path | None = None) -> None:
+        """`file`: where the settings stand, to be read again when it changes."""
         self.settings = settings
+        self._file = file
         self.metrics = Metrics(settings.region, VERSION)
         self.hold = Hold()
         self.map_file = MapFile(settings.partition_map, on_change=self.hold.news)
@@ -46,6 +52,7 @@ class Service:
             name: Member(name, endpoint, settings.database, capacity=settings.capacity)
             for name, endpoint in settings.members.items()
         }
+        self._tasks: dict[str, list[asyncio.Future[None]]] = {}  # by member
         self.cache = OrderCache(settings.cache, self.metrics)
         self.egress = Egress(settings.egress) if settings.egress else None
         self.draining = False
@@ -53,7 +60,7 @@ class Service:
     @property
     def ready(self) -> bool:
         """What this region can do by itself. The writer's health is no part of it: one region would fail them all."""
-        return bool(self.members) and not self.draining and all(member.answering for member in self.members.values())
+        return bool(self.members) and not self.draining and not any(each.missing for each in self.members.values())
 
     def drain(self) -> None:
         self.draining = True
@@ -61,12 +68,16 @@ class Service:
 
     def application(self) -> Starlette:
         forwarder = Forwarder(self.settings.region, self.egress, self.metrics)
-        api = OrdersApi(self.settings, self.map_file, self.members, self.cache, forwarder, self.hold, self.metrics)
+        homes = Homes(self.settings.region, self.settings.home_key_file, self.members, forwarder)
+        api = OrdersApi(
+            self.settings, self.map_file, self.members, self.cache, forwarder, self.hold, homes, self.metrics
+        )
         return Starlette(
             routes=[
                 Route("/orders", api.place, methods=["POST"]),
                 Route("/orders", api.list, methods=["GET"]),
                 Route("/orders/{id}", api.read, methods=["GET"]),
+                Route(HOMES, api.settle, methods=["POST"]),
                 Route("/healthz/live", self._live),
                 Route("/healthz/ready", self._ready),
                 Route("/version", self._version),
@@ -82,12 +93,14 @@ class Service:
     async def _lifespan(self, _: Starlette) -> AsyncIterator[None]:
         self.map_file.refresh()
         tasks = [asyncio.ensure_future(self.map_file.watch())]
-        for member in self.members.values():
-            tasks.append(asyncio.ensure_future(member.watch()))
-            tasks.append(asyncio.ensure_future(keep_keys_short(member)))
+        if self._file is not None:
+            tasks.append(asyncio.ensure_future(self._watch_settings(self._file)))
+        for name in self.members:
+            self._look_after(name)
         try:
             yield
         finally:
+            tasks += [task for group in self._tasks.values() for task in group]
             for task in tasks:
                 task.cancel()
             await asyncio.gather(*tasks, return_exceptions=True)
@@ -95,6 +108,42 @@ class Service:
             await self.cache.close()
             if self.egress is not None:
                 self.egress.close()
+
+    def _look_after(self, name: str) -> None:
+        member = self.members[name]
+        self._tasks[name] = [asyncio.ensure_future(member.watch()), asyncio.ensure_future(keep_keys_short(member))]
+
+    async def _watch_settings(self, file: Path) -> None:
+        """Members come and go as a stack climbs: a restart of every region's service at once would be an outage."""
+        seen = 0  # it may have changed while this process started
+        while True:
+            await asyncio.sleep(SETTINGS_SECONDS)
+            try:
+                now = file.stat().st_mtime_ns
+            except OSError:
+                continue  # it is being replaced, or the whole stack is taken down
+            if now == seen:
+                continue
+            seen = now
+            try:
+                wanted = load(file).members
+            except SettingsError as fault:
+                log.error("the settings cannot be used, the members stay as they are: %s", fault)
+                continue
+            await self._take_over(wanted)
+
+    async def _take_over(self, wanted: Mapping[str, Endpoint]) -> None:
+        settings = self.settings
+        for name in [name for name, member in self.members.items() if wanted.get(name) != member.endpoint]:
+            member = self.members.pop(name)
+            for task in self._tasks.pop(name, []):
+                task.cancel()
+            await member.close(DRAIN_SECONDS)
+            log.info("the member of %s left", name)
+        for name in wanted.keys() - self.members.keys():
+            self.members[name] = Member(name, wanted[name], settings.database, capacity=settings.capacity, joining=True)
+            self._look_after(name)
+            log.info("a member of %s joins", name)
 
     async def _live(self, _: Request) -> Response:
         return JSONResponse({"status": "live", "region": self.settings.region})
@@ -105,7 +154,8 @@ class Service:
         if not self.ready:
             return JSONResponse({**document, "status": "draining" if self.draining else "not ready"}, 503)
         ages = {name: age for name, member in self.members.items() if (age := member.age_ms) is not None}
-        if ages:
+        # One partition whose writer is lost makes no region worse than another for the users of the rest.
+        if len(ages) == len(self.members):
             # Envoy's own header, read from the answer to a health check: such a host is used only where no healthy one
             # is left, in whatever priority (Envoy, "Degraded endpoints").
             document |= {"status": "degraded", "age_ms": ages}
@@ -182,7 +232,7 @@ class Surroundings:
         seconds = time.perf_counter() - context.began
         path: str = scope["path"]
         # A template, never the path itself: the number of time series must not depend on what clients ask for.
-        if path in ROUTES or path == "/orders":
+        if path in ROUTES or path in ("/orders", HOMES):
             route = path
         else:
             route = "/orders/{id}" if path.startswith("/orders/") else "other"

@@ -15,6 +15,8 @@ from service.traces import Trace
 
 FORWARDED_BY = "x-meridian-forwarded-by"
 PARTITION = "x-meridian-partition"
+HOME = "x-meridian-home"
+MOVED_TO = "x-meridian-moved-to"
 USER_REGION = "x-user-region"
 _KEY = "meridian"
 

@@ -32,7 +32,11 @@ select id::text, customer, item, quantity, sequence,
 from public.orders"""
 _ORDER_BY_ID: LiteralString = _ORDER + " where id = $1"
 _ORDERS_OF_CUSTOMER: LiteralString = _ORDER + " where customer = $1 and sequence > $2 order by sequence limit $3"
-_PLACE: LiteralString = "call public.place_order($1, $2, $3, $4, $5, $6, $7, null, null, null, null, null)"
+_PLACE: LiteralString = (
+    "call public.place_order($1, $2, $3, $4, $5, $6, $7, $8, null, null, null, null, null, null, null)"
+)
+_SETTLE: LiteralString = "call public.settle_home($1, $2, $3, $4, null, null)"
+_HOME: LiteralString = "select public.home_of($1, $2)"
 _SWEEP: LiteralString = "select public.remove_expired_keys($1)"
 _STATE: LiteralString = """
 select pg_is_in_recovery(),
@@ -47,7 +51,6 @@ _REFUSED = (errors.LockNotAvailable, errors.TooManyConnections, errors.CannotCon
 
 _NOT_HERE = {
     "not_writer": "the database is a replica",
-    "moved": "the home has moved",
     "no_lease": "it holds no lease to write",
 }
 
@@ -61,7 +64,16 @@ class UnknownOutcomeError(Exception):
 
 
 class NotWriterError(Exception):
-    """The member is a replica, holds no lease, or does not write this home any more."""
+    """The member is a replica, or holds no lease."""
+
+
+class ElsewhereError(Exception):
+    """This partition does not write the customer's home."""
+
+    def __init__(self, home: str, partition: str | None) -> None:
+        super().__init__(f"home {home} is not written here")
+        self.home = home  # the customer's own, which may be another than was asked for
+        self.partition = partition  # the one that has it, where this one gave it away
 
 
 Outcome = Literal["placed", "replayed", "mismatch", "in_flight"]
@@ -72,6 +84,7 @@ class Placement:
     outcome: Outcome
     order: Order | None = None
     lsn: int = 0
+    home: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -85,11 +98,15 @@ class State:
 
 
 class Member:
-    def __init__(self, partition: str, endpoint: Endpoint, database: Database, *, capacity: float) -> None:
+    def __init__(
+        self, partition: str, endpoint: Endpoint, database: Database, *, capacity: float, joining: bool = False
+    ) -> None:
+        """`joining`: a member that is only being made, and is missed by nobody until it has answered once."""
         self.partition = partition
+        self.endpoint = endpoint
+        self._joining = joining
         self.state: State | None = None
         self.standing = Standing()
-        self._endpoint = endpoint
         self._database = database
         # Two pools, or writes that wait for a far standby would starve the reads. A write holds its connection for a
         # commit's round trip, so 40 of them carry 100 writes a second at 250 ms with room to spare.
@@ -104,6 +121,11 @@ class Member:
     @property
     def answering(self) -> bool:
         return self.state is not None and time.monotonic() - self.state.seen_at <= FRESH_SECONDS
+
+    @property
+    def missing(self) -> bool:
+        """Whether the region lacks it: for that it must have had it."""
+        return not self.answering and not (self._joining and self.state is None)
 
     @property
     def age_ms(self) -> int | None:
@@ -157,14 +179,57 @@ class Member:
     async def orders(self, customer: str, after: int, limit: int, deadline: Deadline) -> list[Order]:
         return [Order(*row) for row in await self._read(_ORDERS_OF_CUSTOMER, (customer, after, limit), deadline)]
 
-    async def place(self, order: NewOrder, *, home: str, key: str, deadline: Deadline) -> Placement:
-        # The database gives up waiting for locks a little before this side does, while nothing is written yet.
-        patience = f"{max(1, int(deadline.left() * 900))}ms"
-        values = (home, order.customer, order.item, order.quantity, key, order.fingerprint(), patience)
+    async def home_of(self, customer: str, digest: bytes, deadline: Deadline) -> str | None:
+        return (await self._read(_HOME, (customer, digest), deadline))[0][0]
+
+    async def settle_home(self, customer: str, digest: bytes, wished: str, deadline: Deadline) -> str:
+        outcome, home = await self._write(_SETTLE, (customer, digest, wished, _patience(deadline)), deadline)
+        if outcome in _NOT_HERE:
+            raise NotWriterError(_NOT_HERE[outcome])
+        if outcome == "lease_lost":
+            raise UnknownOutcomeError("the lease to write ran out meanwhile")
+        return home
+
+    async def place(self, order: NewOrder, *, home: str, digest: bytes, key: str, deadline: Deadline) -> Placement:
+        values = (
+            home,
+            order.customer,
+            digest,
+            order.item,
+            order.quantity,
+            key,
+            order.fingerprint(),
+            _patience(deadline),
+        )
+        for attempt in (1, 2):
+            try:
+                row = await self._write(_PLACE, values, deadline)
+            except errors.SerializationFailure:
+                if attempt == 1:
+                    continue
+                raise MemberError("the customer's home was being settled") from None
+            outcome, order_id, sequence, created_at, position, settled, moved_to = row
+            if outcome in _NOT_HERE:
+                raise NotWriterError(_NOT_HERE[outcome])
+            if outcome == "moved":
+                raise ElsewhereError(settled, moved_to)
+            if outcome == "lease_lost":
+                raise UnknownOutcomeError("the lease to write ran out meanwhile")
+            if outcome in ("in_flight", "mismatch"):
+                return Placement(outcome=outcome)
+            placed = Order(order_id, order.customer, order.item, order.quantity, sequence, created_at)
+            return Placement(outcome=outcome, order=placed, lsn=parse_lsn(position), home=settled)
+        raise AssertionError("unreachable")
+
+    async def _write(self, query: LiteralString, values: tuple[Any, ...], deadline: Deadline) -> tuple[Any, ...]:
+        """One call of a procedure that commits. What it raises says whether it may have."""
+        started = False
 
         async def call(connection: Connection) -> tuple[Any, ...]:
+            nonlocal started
+            started = True
             self._warned.discard(connection)
-            cursor = await connection.execute(_PLACE, values)
+            cursor = await connection.execute(query, values)
             row = await cursor.fetchone()
             if connection in self._warned:
                 self._warned.discard(connection)
@@ -172,42 +237,22 @@ class Member:
             assert row is not None
             return row
 
-        for attempt in (1, 2):
-            started = False
-            try:
-                if deadline.left() <= 0:
-                    raise MemberError("out of time")
-
-                async def noted(connection: Connection) -> tuple[Any, ...]:
-                    nonlocal started
-                    started = True
-                    return await call(connection)
-
-                row = await self.writes.run(noted, deadline)
-            except errors.SerializationFailure:
-                if attempt == 1:
-                    continue
-                raise MemberError("the customer's home was being settled") from None
-            except errors.ReadOnlySqlTransaction:
-                raise NotWriterError("the database is read-only") from None
-            except _REFUSED as fault:
-                raise MemberError(type(fault).__name__) from None
-            except PoolBusyError:
-                raise MemberError("every connection for writes is in use") from None
-            except OutOfTimeError:
-                raise (UnknownOutcomeError if started else MemberError)("the deadline passed") from None
-            except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as fault:
-                raise (UnknownOutcomeError if started else MemberError)(type(fault).__name__) from None
-            outcome, order_id, sequence, created_at, position = row
-            if outcome in _NOT_HERE:
-                raise NotWriterError(_NOT_HERE[outcome])
-            if outcome == "lease_lost":
-                raise UnknownOutcomeError("the lease to write ran out meanwhile")
-            if outcome in ("in_flight", "mismatch"):
-                return Placement(outcome=outcome)
-            placed = Order(order_id, order.customer, order.item, order.quantity, sequence, created_at)
-            return Placement(outcome=outcome, order=placed, lsn=parse_lsn(position))
-        raise AssertionError("unreachable")
+        if deadline.left() <= 0:
+            raise MemberError("out of time")
+        try:
+            return await self.writes.run(call, deadline)
+        except errors.SerializationFailure:
+            raise
+        except errors.ReadOnlySqlTransaction:
+            raise NotWriterError("the database is read-only") from None
+        except _REFUSED as fault:
+            raise MemberError(type(fault).__name__) from None
+        except PoolBusyError:
+            raise MemberError("every connection for writes is in use") from None
+        except OutOfTimeError:
+            raise (UnknownOutcomeError if started else MemberError)("the deadline passed") from None
+        except (psycopg.OperationalError, psycopg.InterfaceError, OSError) as fault:
+            raise (UnknownOutcomeError if started else MemberError)(type(fault).__name__) from None
 
     async def sweep(self) -> int:
         """Remove keys that are older than a day, a batch at a time."""
@@ -280,8 +325,8 @@ class Member:
 
     async def _connect(self, options: str) -> Connection:
         connection = await psycopg.AsyncConnection.connect(
-            host=self._endpoint.host,
-            port=self._endpoint.port,
+            host=self.endpoint.host,
+            port=self.endpoint.port,
             dbname=self._database.name,
             user=self._database.user,
             password=self._database.password_file.read_text().strip(),  # anew, so that it may be rotated
@@ -307,6 +352,11 @@ class Member:
         if notice.severity_nonlocalized == "WARNING":
             self._warned.add(connection)
             log.warning("member %s: %s", self.partition, notice.message_primary)
+
+
+def _patience(deadline: Deadline) -> str:
+    """The database gives up waiting for locks a little before this side does, while nothing is written yet."""
+    return f"{max(1, int(deadline.left() * 900))}ms"
 
 
 async def keep_keys_short(member: Member) -> None:

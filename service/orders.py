@@ -45,19 +45,7 @@ class NewOrder:
 
     @classmethod
     def parse(cls, body: bytes) -> "NewOrder":
-        try:
-            document: Any = json.loads(body, object_pairs_hook=_without_doubles)
-        except (ValueError, RecursionError) as fault:
-            raise bad_request(f"the body is not JSON: {str(fault)[:200]}") from None
-        if not isinstance(document, dict):
-            raise bad_request("the body must be a JSON object with customer, item and quantity")
-        fields = cast("dict[str, object]", document)
-        for name in fields:
-            if name not in _FIELDS:
-                raise bad_request(f"{_quoted(name)} is not a field of an order (customer, item, quantity)")
-        for name in _FIELDS:
-            if name not in fields:
-                raise bad_request(f"{name} is missing; an order has customer, item and quantity")
+        fields = _object(body, "an order", _FIELDS)
         quantity = fields["quantity"]
         if not isinstance(quantity, int) or isinstance(quantity, bool) or not 1 <= quantity <= MAXIMUM_QUANTITY:
             raise bad_request(f"quantity must be a whole number from 1 to {MAXIMUM_QUANTITY}")
@@ -71,6 +59,31 @@ class NewOrder:
         """Equal for bodies that mean the same order, however they are spelt."""
         canonical = json.dumps([self.customer, self.item, self.quantity], ensure_ascii=True, separators=(",", ":"))
         return hashlib.sha256(canonical.encode()).digest()
+
+
+def parse_wish(body: bytes) -> tuple[str, str]:
+    """The customer, and the home that is wished for them, as one region tells another."""
+    fields = _object(body, "a wish", ("customer", "home"))
+    return checked_text("customer", fields["customer"]), checked_text("home", fields["home"])
+
+
+def _object(body: bytes, what: str, names: tuple[str, ...]) -> dict[str, object]:
+    """The body's fields: these and no others."""
+    listed = f"{', '.join(names[:-1])} and {names[-1]}"
+    try:
+        document: Any = json.loads(body, object_pairs_hook=_without_doubles)
+    except (ValueError, RecursionError) as fault:
+        raise bad_request(f"the body is not JSON: {str(fault)[:200]}") from None
+    if not isinstance(document, dict):
+        raise bad_request(f"the body must be a JSON object with {listed}")
+    fields = cast("dict[str, object]", document)
+    for name in fields:
+        if name not in names:
+            raise bad_request(f"{_quoted(name)} is not a field of {what} ({', '.join(names)})")
+    for name in names:
+        if name not in fields:
+            raise bad_request(f"{name} is missing; {what} has {listed}")
+    return fields
 
 
 def checked_text(name: str, value: object) -> str:

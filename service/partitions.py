@@ -1,8 +1,14 @@
-"""The partition map: which region writes a partition, and which partition holds a home's data."""
+"""The partition map: which region writes a partition, and which partition holds a home's data.
+
+A home reads like `01/us-east/7f`: the slot of the partition that served the customer's region when the customer was
+first seen, that region, and one of 256 parts of its customers. It is a name, and says nothing of where the data are by
+now: that is for the ranges to say.
+"""
 
 import asyncio
 import json
 import logging
+from bisect import bisect_right
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -10,12 +16,17 @@ from typing import Any
 
 log = logging.getLogger("service.partitions")
 
+MAIN = "main"
+
 
 @dataclass(frozen=True, kw_only=True)
 class PartitionMap:
     version: int
     writers: Mapping[str, str]  # partition -> region
-    homes: Mapping[str, str]  # home region -> partition; "*" stands for every other
+    firsts: tuple[str, ...]  # where each range of homes begins, in order; the first one with ""
+    owners: tuple[str, ...]  # the partition of each range
+    newcomers: Mapping[str, str]  # user region -> how the homes of new customers there begin
+    retired: int = 0  # how many partitions were given up with their customers, whose homes mean nothing any more
 
     @classmethod
     def parse(cls, data: bytes) -> "PartitionMap":
@@ -24,20 +35,43 @@ class PartitionMap:
         try:
             version = document["version"]
             writers = {name: entry["writer"] for name, entry in document["partitions"].items()}
-            homes = dict(document["homes"])
+            # Maps of before there were several partitions have no ranges.
+            ranges = [(first, owner) for first, owner in document.get("ranges", [["", MAIN]])]
+            newcomers = dict(document.get("newcomers", {}))
+            retired = len(document.get("retired", []))
         except (KeyError, TypeError, AttributeError, ValueError) as fault:
             raise ValueError(f"not a partition map ({type(fault).__name__}: {fault})") from None
         if not isinstance(version, int) or isinstance(version, bool):
             raise ValueError("the version is not a whole number")
         if not all(isinstance(region, str) and region for region in writers.values()):
             raise ValueError("a partition has no writer")
-        unknown = [partition for partition in homes.values() if partition not in writers]
-        if unknown or "*" not in homes:
-            raise ValueError(f"homes name unknown partitions {unknown}" if unknown else 'homes have no "*"')
-        return cls(version=version, writers=writers, homes=homes)
+        if not all(isinstance(word, str) for word in (*(w for pair in ranges for w in pair), *newcomers.values())):
+            raise ValueError("a range or the beginning of a home is no text")
+        firsts = [first for first, _ in ranges]
+        if firsts[:1] != [""] or firsts != sorted(set(firsts)):
+            raise ValueError("the ranges do not cover all homes in order")
+        unknown = sorted({owner for _, owner in ranges} - set(writers))
+        if unknown or MAIN not in writers:
+            raise ValueError(f"ranges name unknown partitions {unknown}" if unknown else f"there is no {MAIN}")
+        return cls(
+            version=version,
+            writers=writers,
+            firsts=tuple(firsts),
+            owners=tuple(owner for _, owner in ranges),
+            newcomers=newcomers,
+            retired=retired,
+        )
 
     def partition_of(self, home: str) -> str:
-        return self.homes.get(home) or self.homes["*"]
+        return self.owners[bisect_right(self.firsts, home) - 1]
+
+    def first_home(self, region: str, digest: bytes) -> str:
+        """The home of a customer who is first seen in that region."""
+        return f"{self.newcomers.get(region, f'00/{region}/')}{digest[0]:02x}"
+
+    def near(self, region: str) -> str:
+        """The partition that new customers in a region get, and most of those there have."""
+        return self.partition_of(self.newcomers.get(region, f"00/{region}/"))
 
 
 class MapFile:

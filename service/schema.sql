@@ -4,12 +4,65 @@
 
 select pg_advisory_xact_lock(hashtextextended('meridian schema', 0));
 
--- Which homes this database may write. No row means writable: a home is only ever switched off here, when it moves to
--- another partition: take the home's advisory lock exclusively (see place_order), set `writable` to false, commit.
-create table if not exists public.homes (
-    home text primary key,
-    writable boolean not null default true,
+-- Which homes this database may write. A row holds from `first` up to the `first` of the next row, so that the rows
+-- together cover every home. Rows are changed and never taken away: what `found_partition` made once is not made again.
+-- Where a range was moved away, `moved_to` names the partition that has it; null while the move is under way. A range that
+-- a move has begun with (`moving_to`) may be written on one timeline only: a member that is promoted meanwhile may lack
+-- the end of the move, which another database has seen, so it writes none of these homes until the move goes on.
+create table if not exists public.home_ranges (
+    first text primary key,
+    owned boolean not null,
+    moving_to text,
+    timeline text check ((moving_to is null) = (timeline is null)),
+    moved_to text check (not owned or moved_to is null),
     changed_at timestamptz not null default now()
+);
+drop table if exists public.homes;  -- of an earlier version, which never wrote a row into it
+
+-- The homes that a new partition begins with: those whose customers were first seen while it served their place. A home
+-- reads like 01/us-east/7f: the slot of that partition, the customer's region, and one of 256 parts of its customers.
+-- Homes that begin with a letter are of an earlier version, and belong to `main`, whose slot is 0.
+create or replace function public.found_partition(slot integer) returns void
+language sql
+as $$
+    insert into public.home_ranges (first, owned)
+    values ('', slot = 0),
+           (to_char(slot, 'FM00') || '/', true),
+           (to_char(slot + 1, 'FM00') || '/', false),
+           ('A', slot = 0)
+    on conflict do nothing
+$$;
+
+-- The timeline that a writer writes on now.
+create or replace function public.timeline() returns text
+language sql
+as $$
+    select substr(pg_walfile_name(pg_current_wal_insert_lsn()), 1, 8)
+$$;
+
+-- Lets a range begin at a home, so that what begins there can be changed by itself.
+create or replace function public.begin_range(at text) returns void
+language sql
+as $$
+    insert into public.home_ranges (first, owned, moving_to, timeline, moved_to)
+    select at, r.owned, r.moving_to, r.timeline, r.moved_to from public.home_ranges r
+    where r.first <= at order by r.first desc limit 1
+    on conflict do nothing
+$$;
+
+-- What a move writes as it closes homes, and what travels with their rows: whoever has it has all that came before.
+create table if not exists public.move_marks (
+    home text primary key,
+    mark text not null
+);
+
+-- The homes of customers who do not belong to `main`; used in the database of `main` alone. It lies wherever `main` may
+-- lie, which may be where those customers' data may not, so it knows them by a keyed digest of their name only. A home
+-- never changes once it stands here.
+create table if not exists public.directory (
+    digest bytea primary key,
+    home text not null,
+    settled_at timestamptz not null default now()
 );
 
 -- `home` is in every primary key, because a publication that filters rows on a column outside the replica identity
@@ -90,6 +143,8 @@ create or replace trigger require_lease before insert or update or delete or tru
     for each statement execute function public.require_lease();
 create or replace trigger require_lease before insert or update or delete or truncate on public.idempotency_keys
     for each statement execute function public.require_lease();
+create or replace trigger require_lease before insert or update or delete or truncate on public.directory
+    for each statement execute function public.require_lease();
 
 -- What a region can say of its own standing, where a lease is asked for: on a writer how long the lease still lasts
 -- (negative: how long ago it ended), on a replica how long ago it heard from its writer; null where that is not known.
@@ -113,22 +168,76 @@ begin
 end;
 $$;
 
+-- The home of a customer, as far as this member of `main` knows; null where it knows none.
+create or replace function public.home_of(for_customer text, for_digest bytea) returns text
+language sql stable
+as $$
+    select coalesce(
+        (select c.home from public.customers c where c.customer = for_customer),
+        (select d.home from public.directory d where d.digest = for_digest)
+    )
+$$;
+
+-- Gives a customer of another partition the home that is wished for, or says which one the customer has already. Asked of
+-- the writer of `main`, because only one place can settle what two regions wish at the same time. Outcomes as below:
+-- settled, not_writer, no_lease, lease_lost.
+create or replace procedure public.settle_home(
+    in for_customer text,
+    in for_digest bytea,
+    in wished text,
+    in patience text,
+    inout outcome text,
+    inout settled_home text
+)
+language plpgsql
+as $$
+begin
+    if pg_is_in_recovery() then
+        outcome := 'not_writer';
+        return;
+    end if;
+    if not public.may_write() then
+        outcome := 'no_lease';
+        return;
+    end if;
+    perform set_config('lock_timeout', patience, true);
+    perform pg_advisory_xact_lock(hashtextextended(for_customer, 1));  -- as the first orders of a customer do
+    settled_home := public.home_of(for_customer, for_digest);
+    if settled_home is null then
+        settled_home := wished;
+        insert into public.directory (digest, home) values (for_digest, wished);
+    else
+        perform pg_logical_emit_message(true, 'meridian', 'settled');  -- waits for standbys, as a replay does
+    end if;
+    outcome := 'settled';
+    commit;
+    if not public.may_write() then
+        outcome := 'lease_lost';
+    end if;
+end;
+$$;
+
 -- Places one order, and says what became of it in `outcome`:
 --   placed, replayed    the order, and a write position that no earlier than its commit was flushed
 --   no_lease            this region holds no lease to write; nothing was written
 --   lease_lost          the lease ran out before the commit was done: it may count or not
 --   in_flight           another session holds this customer's key right now
 --   mismatch            the key was used for another request
---   moved               this database no longer writes the customer's home
+--   moved               this database does not write the customer's home, which is `settled_home`; where that was moved
+--                       away from here, `moved_to` is the partition that has it
 --   not_writer          this server is a replica
 -- A procedure, not a function, because only a procedure may commit and then read the position: one round trip.
 -- Call it with autocommit and without statement_timeout: that timer would run on while the commit waits for a
 -- standby, and a commit cancelled there looks like success to the client.
 -- It runs with the rights of its caller: a procedure that commits cannot be SECURITY DEFINER, and its owner is a
 -- superuser whose rights the service should not borrow.
+drop procedure if exists public.place_order(
+    text, text, text, integer, text, bytea, text, text, text, bigint, text, text
+);  -- of an earlier version
 create or replace procedure public.place_order(
     in for_home text,
     in for_customer text,
+    in for_digest bytea,
     in for_item text,
     in for_quantity integer,
     in for_key text,
@@ -138,12 +247,15 @@ create or replace procedure public.place_order(
     inout placed_id text,
     inout placed_sequence bigint,
     inout placed_at text,
-    inout write_position text
+    inout write_position text,
+    inout settled_home text,
+    inout moved_to text
 )
 language plpgsql
 as $$
 declare
     true_home text;
+    home_range public.home_ranges;
     kept_home text;
     stamp timestamptz;
     known public.idempotency_keys;
@@ -165,20 +277,23 @@ begin
         return;
     end if;
 
-    select c.home into true_home from public.customers c where c.customer = for_customer;
+    true_home := public.home_of(for_customer, for_digest);
     if true_home is null then
         -- The first orders of a customer come one after the other: the row is unique in two ways, ON CONFLICT watches one
         -- of them, and two inserts at once could meet in the other, as an error.
         perform pg_advisory_xact_lock(hashtextextended(for_customer, 1));
-        select c.home into true_home from public.customers c where c.customer = for_customer;
+        true_home := public.home_of(for_customer, for_digest);
     end if;
     true_home := coalesce(true_home, for_home);
+    settled_home := true_home;
 
-    -- The barrier for moving a home: writers share the lock, the move takes it alone. The flag is read in a statement
-    -- of its own, whose snapshot is newer than the wait for the lock; in one statement it could be the flag of before.
-    perform pg_advisory_xact_lock_shared(hashtext('meridian home'), hashtext(true_home));
-    if exists (select from public.homes h where h.home = true_home and not h.writable) then
+    -- The barrier for moving homes: writers share the lock, the move takes it alone. The flag is read in a statement of
+    -- its own, whose snapshot is newer than the wait for the lock; in one statement it could be the flag of before.
+    perform pg_advisory_xact_lock_shared(hashtextextended('meridian homes', 0));
+    select r.* into home_range from public.home_ranges r where r.first <= true_home order by r.first desc limit 1;
+    if home_range.owned is distinct from true or home_range.timeline <> public.timeline() then
         outcome := 'moved';
+        moved_to := home_range.moved_to;
         return;
     end if;
 
@@ -244,20 +359,26 @@ $$;
 
 -- Orders are only ever added: the service may not change or remove one.
 revoke all on all tables in schema public from public, service, monitor;
-revoke all on procedure public.place_order from public;
-revoke all on function public.remove_expired_keys, public.standing from public;
+revoke all on procedure public.place_order, public.settle_home from public;
+revoke all on function public.remove_expired_keys, public.standing, public.home_of, public.found_partition, public.timeline,
+    public.begin_range from public;
 grant usage on schema public to service, monitor;
 grant select, insert on public.orders to service;
 grant select, insert, update (last_sequence) on public.customers to service;
 grant select, insert, update, delete on public.idempotency_keys to service;
-grant select on public.homes, public.lease_policy, public.lease to service, monitor;
-grant execute on procedure public.place_order to service;
-grant execute on function public.remove_expired_keys to service;
+grant select, insert on public.directory to service;
+grant select on public.home_ranges, public.lease_policy, public.lease to service, monitor;
+grant execute on procedure public.place_order, public.settle_home to service;
+grant execute on function public.remove_expired_keys, public.home_of, public.timeline to service;
 grant execute on function public.standing to service, monitor;
 
--- Only where there are keepers is there such a role.
+-- Only where there are keepers, and where members are copied, are there such roles. Moving homes copies rows.
 do $$
 begin
+    if exists (select from pg_catalog.pg_roles where rolname = 'replicator') then
+        grant usage on schema public to replicator;
+        grant select on public.customers, public.orders, public.idempotency_keys, public.move_marks to replicator;
+    end if;
     if exists (select from pg_catalog.pg_roles where rolname = 'keeper') then
         grant usage on schema public to keeper;
         grant select, insert, update on public.lease to keeper;

@@ -43,6 +43,7 @@ class Settings:
     cache: Cache | None
     egress: Endpoint | None
     partition_map: Path
+    home_key_file: Path
     capacity: float
 
 
@@ -87,17 +88,18 @@ class _Section:
             raise self.wrong("port", port, "a port from 1 to 65535")
         return Endpoint(host=self.text("host"), port=port)
 
-    def password_file(self) -> Path:
-        path = Path(self.text("password_file"))
+    def secret_file(self, key: str = "password_file", what: str = "the password") -> Path:
+        path = Path(self.text(key))
         try:
             empty = not path.read_text().strip()
         except OSError as fault:
+            name = ".".join(part for part in (self.name, key) if part)
             raise SettingsError(
-                f"{self.file}: {self.name}.password_file is {json.dumps(str(path))}, which cannot be read "
-                f"({fault.strerror}); it must be a file that holds the password"
+                f"{self.file}: {name} is {json.dumps(str(path))}, which cannot be read "
+                f"({fault.strerror}); it must be a file that holds {what}"
             ) from None
         if empty:
-            raise self.wrong("password_file", str(path), "a file that holds the password; this one is empty")
+            raise self.wrong(key, str(path), f"a file that holds {what}; this one is empty")
         return path
 
 
@@ -120,6 +122,7 @@ def load(file: Path) -> Settings:
         "cache",
         "egress",
         "partition_map",
+        "home_key_file",
         "capacity",
     )
     region = root.text("region")
@@ -142,7 +145,7 @@ def load(file: Path) -> Settings:
         section = root.section("cache")
         section.only("host", "port", "password_file")
         secured = section.values.get("password_file") is not None
-        cache = Cache(endpoint=section.endpoint(), password_file=section.password_file() if secured else None)
+        cache = Cache(endpoint=section.endpoint(), password_file=section.secret_file() if secured else None)
     egress = None
     if root.values.get("egress") is not None:
         section = root.section("egress")
@@ -157,11 +160,10 @@ def load(file: Path) -> Settings:
         planned_regions=frozenset(planned),
         listen=listen.endpoint(),
         members={name: members.section(name).endpoint() for name in members.values},
-        database=Database(
-            name=database.text("name"), user=database.text("user"), password_file=database.password_file()
-        ),
+        database=Database(name=database.text("name"), user=database.text("user"), password_file=database.secret_file()),
         cache=cache,
         egress=egress,
         partition_map=Path(root.text("partition_map")),
+        home_key_file=root.secret_file("home_key_file", "the key of the customers' digests"),
         capacity=float(capacity),
     )

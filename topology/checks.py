@@ -32,8 +32,10 @@ from topology.witnesses import LEAST
 CLOUDS = frozenset({"aws", "gcp"})
 
 REFUSED_MODELS = {
-    "last-writer-wins": "It drops one of two acknowledged writes without telling anyone.",
-    "consensus": "It needs another database than PostgreSQL, and every write would wait for another region.",
+    "last-writer-wins": "It drops one of two acknowledged writes without telling anyone; docs/adr/0011 says why, and "
+    "which databases do it.",
+    "consensus": "It needs another database than PostgreSQL, and every write would wait for another region; "
+    "docs/adr/0011 says why, and which databases do it.",
 }
 
 

@@ -203,8 +203,8 @@ def added_partitions(old: Summary, new: Summary) -> Iterator[Step]:
                 kind="partition",
                 subject=partition.name,
                 removes=False,
-                text=f"Open the partition {partition.name}, written in {partition.origin}. Its customers stay in main "
-                f"until operations move them; nobody notices anything before that.",
+                text=f"Open the partition {partition.name}, written in {partition.origin}. Customers who are new where "
+                f"it serves belong to it; those of before stay where they are until operations move them.",
             )
 
 

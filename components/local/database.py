@@ -31,7 +31,9 @@ class PostgresProvider(RealProvider):
         if postgres_demotion.is_away(member, str(props["partition"])):
             return {}  # operations bring it back: `failback`
         if props["origin"]:
-            postgres.create_origin(member, SCHEMA.read_text())
+            # Applied again, it changes nothing: homes that were moved meanwhile stay where they are.
+            founding = f"select public.found_partition({int(props['partition_slot'])});"
+            postgres.create_origin(member, f"{SCHEMA.read_text()}\n{founding}\n")
         else:
             postgres.create_replica(member, writer_endpoint(props))
         return {}

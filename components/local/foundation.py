@@ -10,7 +10,8 @@ from components.contracts import FoundationArgs
 from components.local.resource import Props, Real, RealProvider, stack_folder
 from components.local.servers import addresses, certificates, secrets, wan
 
-CREDENTIALS = ("meridian", "replicator", "service", "monitor", "keeper", "cache")
+# `directory` is nobody's password: it is the key under which customers of other partitions are known to `main`.
+CREDENTIALS = ("meridian", "replicator", "service", "monitor", "keeper", "cache", "directory")
 
 
 class AddressBlockProvider(RealProvider):

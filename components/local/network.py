@@ -10,6 +10,7 @@ from components.contracts import NetworkArgs
 from components.local.resource import Props, Real, RealProvider, stack_folder
 from components.local.servers import gateway, partition_map, paths, process, wan
 from components.local.servers.addresses import Addresses
+from topology.homes import born
 
 
 class LinkProvider(RealProvider):
@@ -68,7 +69,8 @@ class GatewayProvider(RealProvider):
         stack, region = stack_folder(props), str(props["region"])
         # Who writes a partition is read from what runs; the origin counts only while nothing does.
         origins = {entry["name"]: str(entry["origin"]) for entry in props["partitions"]}
-        partition_map.ensure(stack, region, origins)
+        first = {entry["name"]: born(int(entry["slot"])) for entry in props["partitions"]}
+        partition_map.ensure(stack, region, origins, first)
         slots = {str(name): int(slot) for name, slot in props["slots"].items()}
         writers = {name: (writer, slots[writer]) for name, writer in partition_map.writers(stack, origins).items()}
         gateway.ensure_started(spec(props), writers)

@@ -48,7 +48,11 @@ def run(options: argparse.Namespace) -> int:
     confirm("Go on?", yes=options.yes)
     words = f"down --stack {stack.name}"
     # An operation that still runs would go on with servers that are taken away under it.
-    with lock.held(stack.folder, words), lock.held(stack.folder, words, lock.OPERATION):
+    with (
+        lock.held(stack.folder, words),
+        lock.held(stack.folder, words, lock.OPERATION),
+        lock.held(stack.folder, words, lock.MOVE),
+    ):
         engine = holding(stack) if readable else None
         if engine is not None:
             _destroy(engine, sweeps=stack.target == "local")

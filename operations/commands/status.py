@@ -65,6 +65,7 @@ def run(options: argparse.Namespace) -> int:
             for partition in summary.partitions
         ],
         "operation": unfinished(stack),
+        "move": unfinished_move(stack),
     }
     if options.json:
         document(found)
@@ -108,6 +109,8 @@ def show(name: str, found: dict[str, Any]) -> None:
         answer(f"{partition['name']}: {writer_text(partition)}")
     if found["operation"] is not None:
         answer(f"unfinished: {found['operation']['text']}; `{found['operation']['resume']}` carries on")
+    if found["move"] is not None:
+        answer(f"unfinished: {found['move']['text']}; `{found['move']['resume']}` carries on")
 
 
 def leases(stack: Stack, outputs: Mapping[str, Any], summary: "Summary") -> dict[str, dict[str, Any]]:
@@ -150,6 +153,21 @@ def unfinished(stack: Stack) -> dict[str, Any] | None:
         "running": running,
         "text": str(found),
         "resume": journal.resume_command(stack, found.state),
+    }
+
+
+def unfinished_move(stack: Stack) -> dict[str, Any] | None:
+    """Of homes to another partition. Between its closing and its opening they are written nowhere."""
+    from operations.partitions import journal
+
+    found = journal.unfinished(stack.folder)
+    if found is None:
+        return None
+    return {
+        "name": found.state.name,
+        "running": lock.holder(stack.folder, lock.MOVE),
+        "text": str(found),
+        "resume": stack.command("partition", "move", "--resume"),
     }
 
 

@@ -53,8 +53,9 @@ def _locked(options: argparse.Namespace, stack: Stack, began: float) -> int:
     transition = Transition.of(stack, engine.outputs())
     transition.check()
     if stack.topology.target == "local":
-        from operations.drivers.local import require_writers_kept
+        from operations.drivers.local import require_new_slots, require_writers_kept
 
+        require_new_slots(stack.folder, transition.new)
         planned = [member.name for member in transition.new.members]
         require_writers_kept(stack.folder, transition.old, planned, partial(_writing, stack, engine.outputs()))
     given_up = transition.given_up(engine)

@@ -29,10 +29,11 @@ from components.local.servers.member import MemberSpec
 from components.local.servers.postgres_demotion import is_away
 from operations.console import say
 from operations.errors import Fault, Refused
+from topology.homes import born
 from topology.witnesses import keepers
 
 if TYPE_CHECKING:
-    from topology import Summary
+    from topology import Summary, Topology
 
 Health = Literal["up", "down", "absent"]
 
@@ -225,6 +226,17 @@ def require_writers_kept(
                     f"regions: {name} writes {partition.name} now, and would be dropped. Move the writer first: "
                     f"`./meridian switchover --partition {partition.name} --to REGION`."
                 )
+
+
+def require_new_slots(stack_folder: Path, planned: "Topology") -> None:
+    """Refuse a partition in the slot of one that was given up: some may still know its customers by their old homes."""
+    taken = partition_map.retired(stack_folder)
+    for partition in planned.partitions:
+        if born(partition.slot)[0] in taken:
+            raise Refused(
+                f"partitions: {partition.name} has slot {partition.slot}, which a partition had that was given up with "
+                f"its customers. Give it a `slot` that none ever had, 1 to 15."
+            )
 
 
 def check_programs(settings: Any) -> None:

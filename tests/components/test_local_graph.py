@@ -10,6 +10,7 @@ from components.deploy import deploy
 from components.local.cache import ValkeyProvider
 from components.local.database import PostgresProvider
 from components.local.foundation import AddressBlockProvider, AuthorityProvider, PasswordProvider
+from components.local.homes import NewcomersProvider
 from components.local.keeper import KeeperServerProvider
 from components.local.keys import CertificateProvider
 from components.local.lease import LeasePolicyProvider
@@ -20,8 +21,15 @@ from components.local.service import OrderServiceProvider
 from components.local.traffic import EntryProvider, RoutesProvider
 from topology import Phase, load, plan
 
-BUILT = (Phase.SINGLE_REGION, Phase.ASYNC_REPLICA, Phase.ACTIVE_PASSIVE, Phase.MULTI_REGION_READS)
+BUILT = tuple(Phase)
 PLANNED = ("eu-central", "us-east", "ap-northeast", "sa-east", "eu-west")
+ASIA = {
+    "name": "asia",
+    "slot": 2,
+    "origin": "ap-northeast",
+    "serves": ["JP"],
+    "residency": {"copies": ["JP", "US"]},
+}
 PROVIDERS: dict[str, type[RealProvider]] = {
     "AddressBlock": AddressBlockProvider,
     "Authority": AuthorityProvider,
@@ -35,6 +43,7 @@ PROVIDERS: dict[str, type[RealProvider]] = {
     "LeasePolicy": LeasePolicyProvider,
     "Valkey": ValkeyProvider,
     "OrderService": OrderServiceProvider,
+    "Newcomers": NewcomersProvider,
     "Entry": EntryProvider,
     "Routes": RoutesProvider,
 }
@@ -51,6 +60,12 @@ def graph(phase: Phase, regions: int = 3, durability: str = "async") -> recorder
             "phase": phase.label,
             "regions": [{"name": name} for name in PLANNED[:regions]],
             "database": {"durability": durability},
+            # Used by phase 5; a copy of asia may not lie at home.
+            "partitions": [
+                {"name": "americas", "slot": 1, "origin": "us-east", "serves": ["US"]},
+                *([ASIA] if regions > 2 else []),
+            ],
+            "conflicts": {"model": "home-partition"},
         },
         "test",
     )
@@ -70,12 +85,14 @@ def graph(phase: Phase, regions: int = 3, durability: str = "async") -> recorder
         # A witness in the third region: its certificate, its keeper, and the six ways between three keepers.
         (3, {"Postgres": 2, "Valkey": 2, "OrderService": 2, "Gateway": 2, "Certificate": 3, "Entry": 1, "Link": 12}),
         (4, {"Postgres": 3, "Valkey": 3, "OrderService": 3, "Gateway": 3, "Certificate": 3, "Entry": 1, "Link": 18}),
+        (5, {"Postgres": 8, "Valkey": 3, "OrderService": 3, "Gateway": 3, "Certificate": 3, "Entry": 1, "Link": 18}),
     ],
 )
 def test_what_each_phase_builds(phase: int, expected: dict[str, int]) -> None:
     counted = Counter(kind(resource) for resource in graph(Phase(phase)) if resource.custom)
     assert {name: counted[name] for name in expected} == expected
-    assert counted["AddressBlock"] == counted["WideAreaNetwork"] == counted["Authority"] == counted["Durability"] == 1
+    assert counted["AddressBlock"] == counted["WideAreaNetwork"] == counted["Authority"] == 1
+    assert (counted["Durability"], counted["Newcomers"]) == ((3, 1) if phase == 5 else (1, 0))
 
 
 @pytest.mark.parametrize("regions", [2, 3, 5])
@@ -111,11 +128,12 @@ def test_every_resource_is_guarded_and_in_its_place(phase: Phase) -> None:
 
 @pytest.mark.parametrize(
     ("phase", "regions", "kept"),
-    [(1, 3, 0), (2, 5, 0), (3, 2, 0), (3, 3, 3), (3, 5, 3), (4, 2, 0), (4, 3, 3), (4, 5, 5)],
+    [(1, 3, 0), (2, 5, 0), (3, 2, 0), (3, 3, 3), (3, 5, 3), (4, 2, 0), (4, 3, 3), (4, 5, 5), (5, 2, 0), (5, 3, 3)],
 )
 def test_a_lease_needs_three_keepers(phase: int, regions: int, kept: int) -> None:
     counted = Counter(kind(resource) for resource in graph(Phase(phase), regions) if resource.custom)
-    assert (counted["KeeperServer"], counted["LeasePolicy"]) == (kept, 1 if kept else 0)
+    partitions = 3 if phase == 5 else 1
+    assert (counted["KeeperServer"], counted["LeasePolicy"]) == (kept, partitions if kept else 0)
 
 
 def test_a_keeper_waits_for_no_member_and_the_lease_for_all_keepers() -> None:
@@ -158,6 +176,24 @@ def test_a_copy_waits_for_its_source_and_traffic_for_its_services() -> None:
     # A region stands alone: nothing that it needs to serve waits for another region's cache or service.
     service = reaches(built.named("meridian-us-east-service-orders"))
     assert not any(name.startswith(("main-ap-northeast", "meridian-ap-northeast")) for name in service)
+
+
+def test_new_customers_wait_for_all_that_serves_them() -> None:
+    built = graph(Phase.ACTIVE_ACTIVE)
+    newcomers = built.named("meridian-homes-newcomers")
+    waits = {built.resources[urn].name for urn in newcomers.dependencies if urn in built.resources}
+    assert {"americas-us-east-postgres", "asia-us-east-postgres", "meridian-americas-lease-policy"} <= waits
+    assert {"meridian-eu-central-service-orders", "meridian-asia-lease-policy"} <= waits
+    assert newcomers.inputs["newcomers"] == {
+        "eu-central": "00/eu-central/",
+        "us-east": "01/us-east/",
+        "ap-northeast": "02/ap-northeast/",
+    }
+    assert {region["name"]: set(region["partitions"]) for region in newcomers.inputs["regions"]} == {
+        "eu-central": {"main", "americas"},
+        "us-east": {"main", "americas", "asia"},
+        "ap-northeast": {"main", "americas", "asia"},
+    }
 
 
 def test_providers_are_serialised_by_reference() -> None:

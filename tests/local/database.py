@@ -21,8 +21,8 @@ def block(clone: Clone) -> Addresses:
     return Addresses(json.loads((clone.stack / "block.json").read_text())["block"])
 
 
-def connect(clone: Clone, slot: int) -> "psycopg.Connection[Any]":
-    endpoint = block(clone).postgres(slot, 0)
+def connect(clone: Clone, slot: int, partition: int = 0) -> "psycopg.Connection[Any]":
+    endpoint = block(clone).postgres(slot, partition)
     password = (clone.stack / "secrets" / "meridian.password").read_text().strip()
     return psycopg.connect(
         host=endpoint.host, port=endpoint.port, dbname="orders", user="meridian", password=password, autocommit=True
@@ -39,8 +39,8 @@ def tables(connection: "psycopg.Connection[Any]") -> list[str]:
     return [row[0] for row in rows]
 
 
-def checksums(clone: Clone, slot: int) -> dict[str, tuple[int, str]]:
-    with connect(clone, slot) as connection:
+def checksums(clone: Clone, slot: int, partition: int = 0) -> dict[str, tuple[int, str]]:
+    with connect(clone, slot, partition) as connection:
         return {table: connection.execute(CHECKSUM.format(table=table)).fetchone() for table in tables(connection)}  # pyright: ignore
 
 

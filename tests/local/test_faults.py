@@ -56,7 +56,6 @@ def test_bad_settings_change_nothing(tmp_path: Path) -> None:
     before = snapshot(clone.folder)
     refused(clone.run("up", "--phase", "activ-passive"), "activ-passive", "active-passive")
     refused(clone.run("up", "--phase", "9"), "phase", "9")
-    refused(clone.run("up", "--phase", "active-active"), "active-active")
     refused(clone.run("preview", "--stack", "nowhere"), "nowhere", "dev")
     assert snapshot(clone.folder) == before
 
@@ -223,17 +222,12 @@ def test_down_ends_everything_also_without_a_state_that_can_be_read(clone: Clone
     assert not clone.stack.exists()
 
 
-def test_what_is_not_built_is_refused_before_anything_is_made(tmp_path: Path) -> None:
+def test_what_cannot_be_built_is_refused_before_anything_is_made(tmp_path: Path) -> None:
     clone = Clone.make(tmp_path)
     settings = clone.folder / "Pulumi.dev.yaml"
     whole = settings.read_text()
-    settings.write_text(
-        whole
-        + "  meridian:conflicts: {model: home-partition}\n"
-        + "  meridian:partitions: [{name: us, slot: 1, origin: us-east, serves: [US]}]\n"
-    )
-    refused(clone.run("up", "--phase", "5"), "active-active", "multi-region-reads")
-    assert clone.run("preview", "--phase", "5").status == 0
+    settings.write_text(whole.replace("model: home-partition", "model: last-writer-wins"))
+    refused(clone.run("up", "--phase", "5"), "last-writer-wins", "docs/adr/0011")
     settings.write_text(whole + "  meridian:local: {postgres_folder: /nowhere}\n")
     refused(clone.run("up"), "local.postgres_folder", "/nowhere")
     assert not (clone.folder / ".meridian" / "stacks").exists()

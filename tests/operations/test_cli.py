@@ -110,7 +110,18 @@ def test_every_command_has_a_module_that_runs(here: Copy) -> None:
     commands = next(action for action in cli.parser()._actions if isinstance(action, argparse._SubParsersAction))
     assert set(commands.choices) == {
         *("up", "preview", "status", "down", "rotate", "test", "doctor", "logs", "psql", "state", "policies"),
-        *("failover", "switchover", "failback", "watch", "reconcile", "backup", "restore", "drill", "runbook"),
+        *(
+            "failover",
+            "switchover",
+            "failback",
+            "watch",
+            "reconcile",
+            "backup",
+            "restore",
+            "drill",
+            "runbook",
+            "partition",
+        ),
     }
     for name in commands.choices:
         assert callable(cli._command(name).run)

@@ -270,6 +270,7 @@ class Service(Process):
             "cache": None,
             "egress": None,
             "partition_map": str(self.map),
+            "home_key_file": str(password),
             "capacity": 1.0,
             **settings,
         }
@@ -280,6 +281,13 @@ class Service(Process):
     @property
     def url(self) -> str:
         return f"http://127.0.0.1:{self.port}"
+
+    def change(self, **settings: Any) -> None:
+        """Also while it runs: it reads its members again."""
+        self.settings |= settings
+        fresh = self.file.with_suffix(".new")
+        fresh.write_text(json.dumps(self.settings))
+        fresh.rename(self.file)
 
     def publish(self, writer: str, version: int = 1) -> None:
         write_map(self.map, version, writer)
@@ -303,15 +311,16 @@ class Service(Process):
 
 def write_map(file: Path, version: int, writer: str) -> None:
     fresh = file.with_suffix(".new")
-    document = {"version": version, "partitions": {"main": {"writer": writer}}, "homes": {"*": "main"}}
+    document = {"version": version, "partitions": {"main": {"writer": writer}}}
     fresh.write_text(json.dumps(document))
     fresh.rename(file)
 
 
-def prepare(primary: Postgres) -> None:
-    """What the database component does on the writer."""
+def prepare(primary: Postgres, slot: int = 0) -> None:
+    """What the database component does on the writer of the partition in this slot."""
     primary.ask("create database orders", database="postgres")
     primary.ask(f"create role service login password '{PASSWORD}'")
     primary.ask("create role monitor login in role pg_monitor")
     for _ in range(2):  # applying it again must change nothing
         primary.ask(SCHEMA.read_text())
+        primary.ask("select public.found_partition(%s)", slot)

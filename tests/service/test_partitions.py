@@ -15,13 +15,29 @@ from tests.service.servers import write_map
 GOOD: dict[str, Any] = {
     "version": 3,
     "partitions": {"main": {"writer": "a"}, "second": {"writer": "b"}},
-    "homes": {"*": "main", "b": "second"},
+    "ranges": [["", "main"], ["01/", "second"], ["01/b/80", "main"], ["01/c/", "second"], ["02/", "main"]],
+    "newcomers": {"b": "01/b/", "c": "01/c/"},
 }
 
 
-def test_homes_have_a_partition() -> None:
+def test_every_home_has_a_partition() -> None:
     found = PartitionMap.parse(json.dumps(GOOD).encode())
-    assert (found.partition_of("b"), found.partition_of("a"), found.partition_of("new")) == ("second", "main", "main")
+    homes = {"00/b/ff": "main", "01/b/7f": "second", "01/b/80": "main", "01/c/00": "second", "02/z/00": "main"}
+    assert {home: found.partition_of(home) for home in homes} == homes
+    assert found.partition_of("eu-central") == "main", "a home of an earlier version"
+    assert (found.near("b"), found.near("a")) == ("second", "main")
+
+
+def test_the_home_of_a_new_customer_says_where_and_which_part() -> None:
+    found = PartitionMap.parse(json.dumps(GOOD).encode())
+    assert found.first_home("b", b"\x7f\x01") == "01/b/7f"
+    assert found.first_home("a", b"\x00") == "00/a/00"
+
+
+def test_a_map_of_one_partition_needs_no_ranges() -> None:
+    """As they were written before there were several."""
+    found = PartitionMap.parse(json.dumps({"version": 1, "partitions": {"main": {"writer": "a"}}}).encode())
+    assert found.partition_of("anything") == "main"
 
 
 @pytest.mark.parametrize(
@@ -32,9 +48,16 @@ def test_homes_have_a_partition() -> None:
         {"partitions": []},
         {"partitions": {"main": {}}},
         {"partitions": {"main": {"writer": ""}}},
-        {"homes": {}},
-        {"homes": {"*": "gone"}},
-        {"homes": 3},
+        {"partitions": {"second": {"writer": "b"}}, "ranges": [["", "second"]]},
+        {"ranges": []},
+        {"ranges": [["01/", "main"]]},
+        {"ranges": [["", "main"], ["02/", "second"], ["01/", "main"]]},
+        {"ranges": [["", "main"], ["01/", "second"], ["01/", "main"]]},
+        {"ranges": [["", "gone"]]},
+        {"ranges": [["", 3]]},
+        {"ranges": 3},
+        {"newcomers": 3},
+        {"newcomers": {"b": 1}},
     ],
 )
 def test_a_map_that_is_not_whole_is_refused(change: dict[str, Any]) -> None:

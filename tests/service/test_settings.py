@@ -25,6 +25,7 @@ def good(tmp_path: Path) -> dict[str, Any]:
         "cache": {"host": "127.0.0.1", "port": 6379, "password_file": str(password)},
         "egress": {"host": "127.0.0.1", "port": 8081},
         "partition_map": str(tmp_path / "partitions.json"),
+        "home_key_file": str(password),
         "capacity": 0.25,
     }
 
@@ -56,6 +57,7 @@ def test_good_settings_are_read(tmp_path: Path, good: dict[str, Any]) -> None:
         ({"members": {"main": {"host": "", "port": 1}}}, "members.main.host"),
         ({"members": {"main": {"host": "h", "port": 1, "user": "x"}}}, "members.main.user"),
         ({"cache": {"host": "h", "port": 70000}}, "cache.port"),
+        ({"home_key_file": "/nowhere"}, "home_key_file"),
         ({"capacity": 0}, "capacity"),
         ({"capacity": True}, "capacity"),
         ({"capacty": 1}, "capacty"),

@@ -34,7 +34,7 @@ Pointer: TypeAlias = Literal["writer", "db"]  # requests, replication
 PARTITION_HEADER = "x-meridian-partition"
 
 # What regions tell each other; nobody else may.
-INTERNAL_HEADERS = (PARTITION_HEADER, "x-meridian-forwarded-by", "x-meridian-deadline-ms")
+INTERNAL_HEADERS = (PARTITION_HEADER, "x-meridian-forwarded-by", "x-meridian-deadline-ms", "x-meridian-home")
 
 # The service answers within its own deadline of 5 s; this one only ends what hangs.
 SERVICE_TIMEOUT = "6s"

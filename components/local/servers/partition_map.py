@@ -1,17 +1,22 @@
-"""The map of partitions: which region writes each partition now, and which partition a customer's home belongs to.
+"""The map of partitions: which region writes each partition now, and which partition has which homes.
 
-Every region has its own copy, which its service reads. Operations own the map: what `up` does is to give a region its
-first copy, taken from the newest that any region has, so that a region added after a failover learns of the writer
-of the moment and not of the origin.
+Every region has its own copy, which its service reads (service/partitions.py says what stands in it). Operations own
+the map. `up` gives a region its first copy, taken from the newest that any region has, so that a region added after a
+failover learns of the writer of the moment and not of the origin; it adds partitions that are new, with the homes that
+a new partition begins with; and it says which homes new customers get. It changes no writer and moves no home.
 """
 
-from collections.abc import Iterable, Mapping
+import fcntl
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
 from components.local.servers import paths
+from components.local.servers.errors import ServerFault
+from components.local.servers.home_ranges import Ranges, with_range
 
-EVERY_HOME = "*"
+MAIN = "main"
 
 
 def newest(stack: Path) -> dict[str, Any] | None:
@@ -29,15 +34,89 @@ def writers(stack: Path, origins: Mapping[str, str]) -> dict[str, str]:
     return {name: held.get(name, origin) for name, origin in origins.items()}
 
 
-def ensure(stack: Path, region: str, origins: Mapping[str, str]) -> bool:
-    """Give the region its first copy. Whether it had none."""
-    path = paths.partition_map(stack, region)
-    if is_there(stack, region):
-        return False
-    known = newest(stack) or {"version": 1, "partitions": {}, "homes": {EVERY_HOME: "main"}}
-    partitions = {**{name: {"writer": origin} for name, origin in origins.items()}, **known["partitions"]}
-    paths.write_json(path, {**known, "partitions": partitions}, durable=True)
-    return True
+def ensure(
+    stack: Path, region: str, origins: Mapping[str, str], born: Mapping[str, tuple[str, str]] | None = None
+) -> bool:
+    """Give the region its first copy, and a copy with the partitions that its own lacks. Whether it lacked any.
+
+    `born`: from where to where the homes go that each partition begins with; `main` alone needs none. All regions come
+    to the same copy, in whatever order. A partition that the settings no longer have stays in it.
+    """
+    born = born or {MAIN: ("", "")}
+    with _alone(stack):
+        own = read(stack, region)
+        if own is not None and origins.keys() <= own["partitions"].keys():
+            return False
+        found = newest(stack) or {"version": 0, "partitions": {}}
+        missing = sorted(origins.keys() - found["partitions"].keys())
+        for name in missing:
+            if name != MAIN and born[name][0] in found.get("retired", []):
+                raise ServerFault(
+                    f"the partition {name} would begin with the homes {born[name][0]}…, which a partition had that was "
+                    "given up; customers may still be known by them. Give it a `slot` that none had"
+                )
+        if missing:
+            ranges = _ranges(found)
+            for name in missing:
+                if name != MAIN:
+                    ranges = with_range(ranges, *born[name], name)
+            found = {
+                **found,
+                "version": found["version"] + 1,
+                "partitions": {**found["partitions"], **{name: {"writer": origins[name]} for name in missing}},
+                "ranges": ranges,
+                "newcomers": found.get("newcomers", {}),
+                "born": {**found.get("born", {}), **{name: born[name][0] for name in missing}},
+            }
+        paths.write_json(paths.partition_map(stack, region), found, durable=True)
+        return True
+
+
+def welcome(stack: Path, regions: Iterable[str], newcomers: Mapping[str, str]) -> bool:
+    """In these regions' copies, the homes of new customers begin so from now on. False where all of them say so."""
+    return _change(stack, regions, lambda copy: {**copy, "newcomers": dict(newcomers)})
+
+
+def give(stack: Path, regions: Iterable[str], first: str, last: str, partition: str) -> bool:
+    """In these regions' copies, the homes from `first` up to `last` are that partition's from now on."""
+
+    def given(copy: dict[str, Any]) -> dict[str, Any]:
+        return {**copy, "ranges": [list(each) for each in with_range(_ranges(copy), first, last, partition)]}
+
+    return _change(stack, regions, given)
+
+
+def forget(stack: Path, regions: Iterable[str]) -> bool:
+    """In these regions' copies, there is `main` alone from now on, and it has every home. What the others began with
+    is never begun with again: services forget the homes that they remember when something is added there."""
+
+    def alone(copy: dict[str, Any]) -> dict[str, Any]:
+        gone = [first for name, first in copy.get("born", {}).items() if name != MAIN]
+        return {
+            **copy,
+            "partitions": {MAIN: copy["partitions"][MAIN]},
+            "ranges": [["", MAIN]],
+            "newcomers": {},
+            "born": {name: first for name, first in copy.get("born", {}).items() if name == MAIN},
+            "retired": sorted({*copy.get("retired", []), *gone}),
+        }
+
+    return _change(stack, regions, alone)
+
+
+def welcomes(stack: Path, region: str, newcomers: Mapping[str, str]) -> bool:
+    copy = read(stack, region)
+    return copy is not None and copy.get("newcomers", {}) == newcomers
+
+
+def _ranges(copy: Mapping[str, Any]) -> Ranges:
+    """Of a map from before there were several partitions: `main` has every home."""
+    return tuple((first, owner) for first, owner in copy.get("ranges", [["", MAIN]]))
+
+
+def retired(stack: Path) -> frozenset[str]:
+    """How the homes begin that partitions had which were given up."""
+    return frozenset((newest(stack) or {}).get("retired", []))
 
 
 def is_there(stack: Path, region: str) -> bool:
@@ -47,31 +126,42 @@ def is_there(stack: Path, region: str) -> bool:
 
 def _is_map(content: Any) -> bool:
     match content:
-        case {"version": int(), "partitions": dict(), "homes": dict()}:
+        case {"version": int(), "partitions": dict()}:
             return True
     return False
 
 
 def point(stack: Path, regions: Iterable[str], partition: str, writer: str) -> bool:
-    """In these regions' copies, the partition is written there from now on. False where all of them say so already.
+    """In these regions' copies, the partition is written there from now on. False where all of them say so already."""
+    return _change(
+        stack,
+        regions,
+        lambda copy: {**copy, "partitions": {**copy["partitions"], partition: {"writer": writer}}},
+    )
 
-    They end up with one and the same copy, newer than any of them: services ignore a map that goes back.
-    """
-    copies = {region: read(stack, region) for region in regions}
-    known = [copy for copy in copies.values() if copy is not None]
-    if not known:
-        return False
-    found = max(known, key=lambda copy: copy["version"])
-    if found["partitions"].get(partition) != {"writer": writer}:
-        found = {
-            **found,
-            "version": found["version"] + 1,
-            "partitions": {**found["partitions"], partition: {"writer": writer}},
-        }
-    changed = [region for region, copy in copies.items() if copy != found]
-    for region in changed:
-        paths.write_json(paths.partition_map(stack, region), found, durable=True)
-    return bool(changed)
+
+def _change(stack: Path, regions: Iterable[str], change: Callable[[dict[str, Any]], dict[str, Any]]) -> bool:
+    """They end up with one and the same copy, newer than any of them: services ignore a map that goes back."""
+    with _alone(stack):
+        copies = {region: read(stack, region) for region in regions}
+        known = [copy for copy in copies.values() if copy is not None]
+        if not known:
+            return False
+        found = max(known, key=lambda copy: copy["version"])
+        if (wanted := change(found)) != found:
+            found = {**wanted, "version": found["version"] + 1}
+        changed = [region for region, copy in copies.items() if copy != found]
+        for region in changed:
+            paths.write_json(paths.partition_map(stack, region), found, durable=True)
+        return bool(changed)
+
+
+@contextmanager
+def _alone(stack: Path) -> Iterator[None]:
+    """A failover may fall into a move of homes, and neither may undo what the other writes."""
+    with (paths.make_folder(stack) / "partitions.lock").open("a") as lock:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        yield
 
 
 def read(stack: Path, region: str) -> dict[str, Any] | None:

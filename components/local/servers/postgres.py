@@ -477,7 +477,8 @@ def _furnish(member: MemberSpec, schema: str) -> None:
         connection.execute("set local synchronous_commit = local")
         connection.execute(
             sql.SQL(
-                "revoke all on database {0} from public; grant connect on database {0} to service, monitor, keeper;"
+                "revoke all on database {0} from public; grant connect on database {0} to service, monitor, keeper, "
+                "replicator;"
             ).format(sql.Identifier(DATABASE))
         )
         if schema.strip():

@@ -130,6 +130,7 @@ def host_rules() -> str:
         ("postgres", MONITOR),
         (DATABASE, MONITOR),
         (DATABASE, KEEPER),
+        (DATABASE, REPLICATOR),  # copies the homes that are moved to another partition
         ("postgres", REPLICATOR),  # makes its slots
         ("replication", REPLICATOR),
     ]

@@ -6,7 +6,7 @@ import json
 import shutil
 import socket
 import sys
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -62,16 +62,18 @@ class ServiceSpec:
             },
             "egress": _address(self.egress),
             "partition_map": str(self.partition_map),
+            "home_key_file": str(secrets.password_file(self.stack_folder, "directory")),
             "capacity": self.capacity,
         }
 
 
 def ensure_started(spec: ServiceSpec, *, on_wait: OnWait = progress.report) -> Running:
-    """Start it, or leave it alone if it runs with this very configuration."""
+    """Start it, or leave it alone if it runs with this configuration. Its members do not count: it reads them again."""
     content = json.dumps(spec.config, indent=2) + "\n"
     path = spec.folder / _CONFIG
     # The mark tells which configuration the running one was started with, whatever the file says by now.
-    mark = hashlib.sha256(content.encode()).hexdigest()[:16]
+    lasting = json.dumps({key: value for key, value in spec.config.items() if key != "members"}, indent=2)
+    mark = hashlib.sha256(lasting.encode()).hexdigest()[:16]
     command = (sys.executable, "-m", "service", str(path))
     server = process.running(spec.folder)
     if server is not None and paths.read_json(spec.folder / "started.json") != {"nonce": server.nonce, "config": mark}:
@@ -111,6 +113,19 @@ def answers(endpoint: Endpoint, path: str, timeout: float = 1.0) -> bool:
             return connection.recv(64).split(b" ")[1:2] == [b"200"]
     except OSError:
         return False
+
+
+def members_up(endpoint: Endpoint, partitions: Collection[str]) -> bool:
+    """Whether a region's service has these members, and all of them answer it."""
+    try:
+        with socket.create_connection(endpoint, 1.0) as connection:
+            connection.settimeout(1.0)
+            connection.sendall(f"GET /healthz/ready HTTP/1.1\r\nHost: {endpoint}\r\nConnection: close\r\n\r\n".encode())
+            answer = connection.makefile("rb").read().partition(b"\r\n\r\n")[2]
+        members = json.loads(answer)["members"]
+    except (OSError, ValueError, KeyError):
+        return False
+    return all(members.get(name) == "up" for name in partitions)
 
 
 def is_running(stack_folder: Path, region: str) -> bool:

@@ -1,16 +1,22 @@
 """Who writes a partition, as each region's copy says it, and how operations change it."""
 
+from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 
+import pytest
+
 from components.local.servers import partition_map, paths
+from components.local.servers.errors import ServerFault
+from service.partitions import PartitionMap
 
 ORIGINS = {"main": "a", "us": "b"}
+BORN = {"main": ("00/", "01/"), "us": ("01/", "02/"), "jp": ("02/", "03/")}
 REGIONS = ("a", "b", "c")
 
 
 def made(stack: Path) -> None:
     for region in REGIONS:
-        assert partition_map.ensure(stack, region, ORIGINS)
+        assert partition_map.ensure(stack, region, ORIGINS, BORN)
 
 
 def writers(stack: Path, region: str) -> dict[str, str]:
@@ -42,7 +48,7 @@ def test_a_region_that_cannot_be_reached_is_not_touched_and_overtaken(tmp_path: 
     assert paths.partition_map(tmp_path, "a").read_bytes() == kept
     assert partition_map.writers(tmp_path, ORIGINS)["main"] == "c"
     # A region that is added learns of the writer of the moment.
-    partition_map.ensure(tmp_path, "d", ORIGINS)
+    partition_map.ensure(tmp_path, "d", ORIGINS, BORN)
     assert writers(tmp_path, "d")["main"] == "c"
 
 
@@ -52,3 +58,81 @@ def test_a_damaged_copy_is_replaced(tmp_path: Path) -> None:
     assert partition_map.read(tmp_path, "b") is None
     assert partition_map.point(tmp_path, REGIONS, "main", "c")
     assert writers(tmp_path, "b")["main"] == "c"
+
+
+def test_a_partition_that_is_new_comes_into_every_copy_and_moves_nobody(tmp_path: Path) -> None:
+    for region in REGIONS:
+        partition_map.ensure(tmp_path, region, {"main": "a"}, BORN)
+    partition_map.point(tmp_path, REGIONS, "main", "c")
+    before = partition_map.read(tmp_path, "a")
+    assert before is not None
+    for region in REGIONS:
+        assert partition_map.ensure(tmp_path, region, ORIGINS, BORN)
+        assert not partition_map.ensure(tmp_path, region, ORIGINS, BORN)
+    copies = [partition_map.read(tmp_path, region) for region in REGIONS]
+    assert copies[0] is not None
+    assert all(copy == copies[0] for copy in copies)
+    assert copies[0]["version"] > before["version"]
+    assert copies[0]["partitions"] == {"main": {"writer": "c"}, "us": {"writer": "b"}}, "what operations set stays"
+    assert copies[0]["ranges"] == [["", "main"], ["01/", "us"], ["02/", "main"]]
+    assert copies[0]["newcomers"] == {}
+
+
+def test_new_customers_are_welcomed_by_all_copies_alike(tmp_path: Path) -> None:
+    made(tmp_path)
+    wanted = {"b": "01/b/"}
+    assert partition_map.welcome(tmp_path, REGIONS, wanted)
+    assert all(partition_map.welcomes(tmp_path, region, wanted) for region in REGIONS)
+    assert not partition_map.welcome(tmp_path, REGIONS, wanted)
+    assert not partition_map.welcomes(tmp_path, "d", wanted)
+    partition_map.ensure(tmp_path, "d", ORIGINS, BORN)
+    assert partition_map.welcomes(tmp_path, "d", wanted)
+
+
+def test_what_is_written_is_a_map_that_the_service_reads(tmp_path: Path) -> None:
+    made(tmp_path)
+    partition_map.welcome(tmp_path, REGIONS, {"b": "01/b/"})
+    found = PartitionMap.parse(paths.partition_map(tmp_path, "a").read_bytes())
+    assert found.partition_of(found.first_home("b", b"\x10")) == "us"
+    assert found.partition_of(found.first_home("a", b"\x10")) == "main"
+
+
+def test_a_map_of_before_there_were_several_partitions_is_carried_on(tmp_path: Path) -> None:
+    old = {"version": 7, "partitions": {"main": {"writer": "c"}}, "homes": {"*": "main"}}
+    paths.write_json(paths.partition_map(tmp_path, "a"), old)
+    assert partition_map.ensure(tmp_path, "a", ORIGINS, BORN)
+    found = PartitionMap.parse(paths.partition_map(tmp_path, "a").read_bytes())
+    assert (found.version, found.writers) == (8, {"main": "c", "us": "b"})
+    assert found.partition_of("eu-central") == "main"
+
+
+def test_changes_at_the_same_time_are_all_in_the_map(tmp_path: Path) -> None:
+    """A failover points while a move gives homes away."""
+    made(tmp_path)
+    with ThreadPoolExecutor(2) as pool:
+        for number in range(20):
+            given = pool.submit(partition_map.give, tmp_path, REGIONS, f"00/{number:02}", f"00/{number:02}0", "us")
+            pointed = pool.submit(partition_map.point, tmp_path, REGIONS, "main", "ab"[number % 2])
+            assert given.result()
+            pointed.result()
+            copies = [partition_map.read(tmp_path, region) for region in REGIONS]
+            assert copies[0] is not None
+            assert all(copy == copies[0] for copy in copies)
+            assert copies[0]["partitions"]["main"] == {"writer": "ab"[number % 2]}
+            assert [f"00/{number:02}", "us"] in copies[0]["ranges"]
+
+
+def test_when_the_other_partitions_go_main_has_every_home(tmp_path: Path) -> None:
+    made(tmp_path)
+    partition_map.welcome(tmp_path, REGIONS, {"b": "01/b/"})
+    before = partition_map.read(tmp_path, "a")
+    assert before is not None
+    assert partition_map.forget(tmp_path, REGIONS)
+    found = PartitionMap.parse(paths.partition_map(tmp_path, "a").read_bytes())
+    assert (found.writers, found.partition_of("01/b/00"), found.newcomers) == ({"main": "a"}, "main", {})
+    assert found.version > before["version"]
+    # A service must not take a home of before for one of a partition that comes later.
+    assert found.retired == 1
+    with pytest.raises(ServerFault, match="slot"):
+        partition_map.ensure(tmp_path, "a", ORIGINS, BORN)
+    assert partition_map.ensure(tmp_path, "a", {"main": "a", "jp": "c"}, BORN)

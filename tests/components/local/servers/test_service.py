@@ -45,12 +45,17 @@ def test_a_service_from_its_start_to_its_end(stack: Stack) -> None:
     )
     postgres.create_origin(member, schema)
     valkey.ensure_started(stack.folder, "eu-central", stack.addresses.valkey(0))
+    secrets.ensure_password(stack.folder, "directory")
     partition_map.ensure(stack.folder, "eu-central", {"main": "eu-central"})
     server = service.ensure_started(spec(stack))
     assert service.answers(spec(stack).listen, "/healthz/live")
     assert not service.answers(spec(stack).listen, "/no-such-path")
     assert service.ensure_started(spec(stack)) == server
     assert (spec(stack).folder / "config.json").stat().st_mode & 0o777 == 0o600
+
+    # A member that joins restarts nothing: it would be every region's service at once.
+    joined = replace(spec(stack), members={**spec(stack).members, "other": stack.addresses.postgres(0, 1)})
+    assert service.ensure_started(joined) == server
 
     changed = service.ensure_started(replace(spec(stack), capacity=0.5))
     assert changed.pid != server.pid

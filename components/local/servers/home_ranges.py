@@ -1,0 +1,27 @@
+"""Which partition has which homes: ranges in the order of the homes' names (topology/homes.py says what those are)."""
+
+from typing import TypeAlias
+
+# Where a range begins, and who has it up to where the next one begins; in order, the first one from "".
+Ranges: TypeAlias = tuple[tuple[str, str], ...]
+
+
+def owner(ranges: Ranges, home: str) -> str:
+    return next(name for first, name in reversed(ranges) if first <= home)
+
+
+def with_range(ranges: Ranges, first: str, last: str | None, name: str) -> Ranges:
+    """The ranges after `name` has got what lies from `first` up to `last`, which None leaves open."""
+    if last is not None and last <= first:
+        raise ValueError(f"the range from {first!r} to {last!r} is empty")
+    bounds = dict(ranges)
+    after = None if last is None else owner(ranges, last)
+    kept = {bound: each for bound, each in bounds.items() if bound < first or (last is not None and bound > last)}
+    kept[first] = name
+    if last is not None and after is not None:
+        kept[last] = after
+    found: list[tuple[str, str]] = []
+    for bound, each in sorted(kept.items()):
+        if not found or found[-1][1] != each:
+            found.append((bound, each))
+    return tuple(found)

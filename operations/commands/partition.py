@@ -1,0 +1,242 @@
+"""`meridian partition`: which customers each partition has, and moving them from one to another while they order."""
+
+import argparse
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from components.local.servers import partition_map
+from components.local.servers.addresses import Addresses
+from components.local.servers.home_ranges import Ranges
+from components.local.servers.postgres_files import DATABASE, OWNER
+from components.local.servers.postgres_session import session
+from operations.console import answer, confirm, document, output, say
+from operations.drivers.local_ground import Ground, as_faults
+from operations.drivers.local_move import LocalMove
+from operations.engines.choice import holding
+from operations.errors import Exit, Refused
+from operations.partitions import homes, journal, move, runner
+from operations.partitions.journal import Journal
+from operations.stack import Stack
+from topology import from_summary
+from topology.residency import Residency
+from topology.summary import Summary
+
+_COUNTS = "select home, count(*) from public.customers where home >= %s and home < %s group by home"
+
+
+@dataclass(frozen=True)
+class Place:
+    """A stack whose partitions can be looked at and changed."""
+
+    stack: Stack
+    outputs: Mapping[str, Any]
+    running: Summary
+    map: Mapping[str, Any]
+
+    @property
+    def ranges(self) -> Ranges:
+        return tuple((first, name) for first, name in self.map.get("ranges", [["", partition_map.MAIN]]))
+
+    def ground(self, partition: str) -> Ground:
+        found = self.running.partition(partition)
+        if found is None:
+            names = ", ".join(each.name for each in self.running.partitions)
+            raise Refused(f"partition: {partition!r} is none of this stack's. Allowed: {names}.")
+        local = self.stack.settings.local
+        return Ground(
+            folder=self.stack.folder,
+            addresses=Addresses(str(self.outputs["ground"])),
+            summary=self.running,
+            partition=found,
+            vantage=None,
+            programs=local.postgres_folder,
+        )
+
+    def counts(self, partition: str, first: str, last: str) -> dict[str, int]:
+        """Customers by home, at the partition's writer."""
+        ground = self.ground(partition)
+        member = ground.member(str(self.map["partitions"][partition]["writer"]))
+        with as_faults(), session(ground.folder, member.endpoint, OWNER, DATABASE) as connection:
+            return {str(home): int(count) for home, count in connection.execute(_COUNTS, (first, last)).fetchall()}
+
+
+def run(options: argparse.Namespace) -> int:
+    stack = Stack.open(options.stack)
+    engine = holding(stack)
+    outputs = engine.outputs() if engine is not None else None
+    if not outputs or "topology" not in outputs:
+        raise Refused(f"{stack.name} is not up. `{stack.command('up')}` builds it.")
+    if stack.target != "local":
+        raise Refused(
+            f"target: partitions on {stack.target} are moved by the image's own means; only the local target has this "
+            "command."
+        )
+    known = partition_map.newest(stack.folder)
+    if known is None:
+        raise Refused(f"no region of {stack.name} has a partition map. `{stack.command('up')}` gives it one.")
+    place = Place(stack, outputs, from_summary(outputs["topology"]), known)
+    if options.action == "list":
+        return _list(place, as_json=options.json)
+    with journal.held(stack.folder, f"partition {options.action} --stack {stack.name}"):
+        return _move(place, options)
+
+
+# --- list ------------------------------------------------------------------------------------------------------------
+
+
+def _list(place: Place, *, as_json: bool) -> int:
+    planned = {partition.name: partition for partition in place.stack.topology.partitions}
+    found = []
+    for partition in place.running.partitions:
+        ranges = homes.of(place.ranges, partition.name)
+        found.append(
+            {
+                "name": partition.name,
+                "writer": place.map["partitions"].get(partition.name, {}).get("writer"),
+                "serves": list(planned[partition.name].serves) if partition.name in planned else [],
+                "homes": [list(each) for each in ranges],
+                "customers": sum(sum(place.counts(partition.name, *each).values()) for each in ranges),
+            }
+        )
+    unfinished = journal.unfinished(place.stack.folder)
+    if as_json:
+        document(
+            {
+                "version": place.map["version"],
+                "partitions": found,
+                "newcomers": place.map.get("newcomers", {}),
+                "unfinished": unfinished.state.name if unfinished else None,
+            }
+        )
+        return Exit.DONE
+    from rich.table import Table
+
+    table = Table(box=None, pad_edge=False, padding=(0, 2, 0, 0), header_style="bold")
+    for heading in ("partition", "writer", "customers", "serves", "homes"):
+        table.add_column(heading)
+    for each in found:
+        spans = ", ".join(f"{first or 'the first'} to {last}" for first, last in each["homes"])
+        serves = ", ".join(each["serves"]) or "everyone else"
+        table.add_row(each["name"], each["writer"] or "?", str(each["customers"]), serves, spans or "none")
+    answer(f"{place.stack.name}: partition map version {place.map['version']}")
+    output().print()
+    output().print(table)
+    if unfinished is not None:
+        answer(f"unfinished: {unfinished}; `{place.stack.command('partition', 'move', '--resume')}` carries on")
+    return Exit.DONE
+
+
+# --- move ------------------------------------------------------------------------------------------------------------
+
+
+def _move(place: Place, options: argparse.Namespace) -> int:
+    before = journal.unfinished(place.stack.folder)
+    if before is None and (options.resume or options.undo):
+        raise Refused("there is no unfinished move. Leave --resume and --undo out.")
+    if before is not None:
+        if not (options.resume or options.undo):
+            again = place.stack.command("partition", "move", "--resume")
+            raise Refused(f"{before} did not come to its end. `{again}` carries on with it, --undo goes back.")
+        if options.undo:
+            if not move.can_undo(before.state):
+                raise Refused(f"{before} cannot be undone: {before.state.target} may have taken writes. Use --resume.")
+            before.note("turned", move.undo(before.state), detail="--undo")
+        return _tell([_carry_out(place, before)], as_json=options.json)
+    wanted = _wanted(place, options)
+    for first, last, source in wanted:
+        _allow(place, source, options.to)
+        customers = sum(place.counts(source, first, last).values())
+        say(f"{customers} customers with the homes {first} to {last} go from {source} to {options.to}.")
+    say("They can order all the while, but for the moment of the switch. Until then it can be undone.")
+    confirm("Go on?", yes=options.yes)
+    found: list[dict[str, Any]] = []
+    for first, last, source in wanted:
+        name = journal.next_name(place.stack.folder)
+        state = move.State(name=name, first=first, last=last, source=source, target=options.to)
+        found.append(_carry_out(place, journal.new(place.stack.folder, state)))
+    return _tell(found, as_json=options.json)
+
+
+def _wanted(place: Place, options: argparse.Namespace) -> list[tuple[str, str, str]]:
+    """From where to where, and whose these homes are."""
+    if options.to is None:
+        raise Refused(f"--to: name the partition that gets the homes. Allowed: {_names(place)}.")
+    place.ground(options.to)
+    if options.action == "move":
+        if options.homes is None:
+            raise Refused(f"--homes: name the homes to move. Allowed: {homes.ALLOWED}.")
+        first, last = homes.parse(options.homes)
+        found = homes.owners(place.ranges, first, last)
+        if len(found) != 1:
+            raise Refused(f"--homes: {options.homes} are of {' and '.join(found)}. Move those of one at a time.")
+        (source,) = found
+        if source == options.to:
+            raise Refused(f"--homes: {options.homes} are of {options.to} already.")
+        return [(first, last, source)]
+    source = options.name
+    if place.ground(source).partition.name == options.to:
+        raise Refused(f"--to: {options.to} cannot get its own homes. Allowed: the others of {_names(place)}.")
+    ranges = homes.of(place.ranges, source)
+    if options.action == "merge":
+        return [(first, last, source) for first, last in ranges if place.counts(source, first, last)]
+    counts = {home: count for each in ranges for home, count in place.counts(source, *each).items()}
+    at = homes.half(counts)
+    if at is None:
+        raise Refused(f"{source} has no two homes with customers, so there is nothing to split.")
+    halves = [(max(first, at), last) for first, last in ranges if last > at]
+    return [(first, last, source) for first, last in halves if place.counts(source, first, last)]
+
+
+def _names(place: Place) -> str:
+    return ", ".join(partition.name for partition in place.running.partitions)
+
+
+def _allow(place: Place, source: str, target: str) -> None:
+    rules = place.stack.topology.partition(source)
+    homes.require_residency(
+        source,
+        target,
+        Residency(primary=rules.primary_jurisdictions, copies=rules.copy_jurisdictions),
+        tuple(place.ground(target).members),
+        str(place.map["partitions"][target]["writer"]),
+        {region.name: region.facts for region in place.stack.topology.regions},
+    )
+
+
+def _carry_out(place: Place, record: Journal) -> dict[str, Any]:
+    state = record.state
+    driver = LocalMove(source=place.ground(state.source), target=place.ground(state.target), tell=say)
+    try:
+        state = runner.Runner(driver, record, say).run()
+    finally:
+        driver.close()
+    pause, floor = runner.pause(record), runner.floor(record)
+    return {
+        "move": state.name,
+        "homes": [state.first, state.last],
+        "from": state.source,
+        "to": state.target,
+        "outcome": record.outcome,
+        "pause_seconds": round(pause, 3) if pause is not None else None,
+        "floor_seconds": round(floor, 3) if floor is not None else None,
+    }
+
+
+def _tell(found: list[dict[str, Any]], *, as_json: bool) -> int:
+    if as_json:
+        document({"moves": found})
+        return Exit.DONE
+    for each in found:
+        span = " to ".join(each["homes"])
+        if each["outcome"] == "undone":
+            answer(f"{each['from']} has the homes {span}, as before.")
+        else:
+            pause, floor = each["pause_seconds"], each["floor_seconds"]
+            answer(
+                f"{each['to']} has the homes {span} now. Their writes paused for {pause:.2f} s, of which {floor:.2f} s "
+                "were for what was in flight, the last change and the first commit."
+            )
+    if not found:
+        answer("There was nothing to move.")
+    return Exit.DONE

@@ -1,0 +1,1 @@
+"""Homes moved between partitions."""
