@@ -38,6 +38,12 @@ class Order:
     def is_lost(self) -> bool:
         return self.known_as is None
 
+    @property
+    def region(self) -> str:
+        """Where its customer was first seen: in the middle of a home, and all of one of an earlier version."""
+        parts = self.home.split("/")
+        return parts[1] if len(parts) == 3 else self.home
+
 
 @dataclass(frozen=True, kw_only=True)
 class Tail:
@@ -123,7 +129,7 @@ def _send(entry: str, order: Order) -> Replayed:
         data=json.dumps(body).encode(),
         headers={
             "Idempotency-Key": str(order.key),
-            "X-User-Region": order.home,
+            "X-User-Region": order.region,
             "Content-Type": "application/json",
         },
     )

@@ -22,7 +22,7 @@ from service.homes import Homes
 from service.member import ElsewhereError, Member, MemberError, NotWriterError, Placement, UnknownOutcomeError
 from service.metrics import Metrics
 from service.orders import NewOrder
-from service.partitions import MapFile, PartitionMap
+from service.partitions import MAIN, MapFile, PartitionMap
 from service.positions import HEADER as POSITION
 from service.positions import TokenError, WritePosition
 from service.problems import Problem, bad_request, not_found, unavailable, unknown_outcome
@@ -89,6 +89,8 @@ class OrdersApi:
         order = NewOrder.parse(body)
         digest = self._homes.digest(order.customer)
 
+        waits_for = MAIN
+
         async def attempt() -> Response:
             # Anew each time: who writes may have changed, also to this very region.
             self._map_file.refresh()
@@ -100,13 +102,17 @@ class OrdersApi:
             partition = partitions.partition_of(home)
             for _ in range(REROUTES):
                 place = self._place(partitions, user_region, partition)
-                if place.writer == self._region:
-                    found = await self._place_here(context, place, order, home, digest, key)
-                else:
-                    # Also where this region has heard nothing from the writer for long, and may not know of a new one.
-                    # A write that is passed on to the wrong region does no harm, as the database there has the last
-                    # word; what is held meanwhile goes the right way once the map says so.
-                    found = await self._pass_on(context, place, home, key, body)
+                try:
+                    if place.writer == self._region:
+                        found = await self._place_here(context, place, order, home, digest, key)
+                    else:
+                        # Also where this region has heard nothing from the writer for long, and may not know of a new
+                        # one. A write that is passed on to the wrong region does no harm, as the database there has
+                        # the last word; what is held meanwhile goes the right way once the map says so.
+                        found = await self._pass_on(context, place, home, key, body)
+                except Again as fault:
+                    # What others are held for is another writer, and this one's silence says nothing of it.
+                    raise fault if partition == waits_for else Again(fault.problem, busy=True) from None
                 if isinstance(found, Response):
                     return found
                 # A map that is old ends here: in another try where the home is, never in a wrong write.
@@ -266,14 +272,16 @@ class OrdersApi:
             except MemberError as fault:
                 context.notes["member"] = str(fault)
             doubtful.append(place)
-        answer = None
+        unknown = not_found("no order has this id")
         for place in doubtful:
-            answer = await self._ask_writer(context, place, f"/orders/{order_id}", position)
+            try:
+                answer = await self._ask_writer(context, place, f"/orders/{order_id}", position)
+            except Problem as problem:
+                unknown = problem  # another partition may have it all the same
+                continue
             if answer.status_code != 404:
                 return answer
-        if answer is None:
-            raise not_found("no order has this id")
-        return answer
+        raise unknown
 
     def _partitions(
         self,

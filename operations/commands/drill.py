@@ -19,6 +19,7 @@ from operations.engines.choice import holding
 from operations.errors import Exit, Refused
 from operations.failover import drivers
 from operations.failover.journal import refuse_unfinished
+from operations.partitions import journal as moves
 from operations.stack import Stack
 from topology.nearest import nearest
 from topology.summary import from_summary
@@ -58,6 +59,7 @@ def run(options: argparse.Namespace) -> int:
         raise Refused(f"{stack.name} is not up: there is nothing to drill. `{stack.command('up')}` builds it.")
     # Before the lock, which makes the stack's folder: what is refused leaves nothing behind.
     refuse_unfinished(stack, "drill")
+    moves.refuse_unfinished(stack, "drill")
     with lock.held(stack.folder, f"drill --stack {stack.name}", lock.DRILL):
         return _locked(stack, outputs, chosen, options)
 

@@ -10,6 +10,7 @@ from components.local.servers.addresses import Addresses
 from components.local.servers.home_ranges import Ranges
 from components.local.servers.postgres_files import DATABASE, OWNER
 from components.local.servers.postgres_session import session
+from operations import lock
 from operations.console import answer, confirm, document, output, say
 from operations.drivers.local_ground import Ground, as_faults
 from operations.drivers.local_move import LocalMove
@@ -143,6 +144,8 @@ def _move(place: Place, options: argparse.Namespace) -> int:
                 raise Refused(f"{before} cannot be undone: {before.state.target} may have taken writes. Use --resume.")
             before.note("turned", move.undo(before.state), detail="--undo")
         return _tell([_carry_out(place, before)], as_json=options.json)
+    if (holder := lock.holder(place.stack.folder)) is not None:
+        raise Refused(f"partition {options.action} waits for {holder} to end: it is changing the stack.")
     wanted = _wanted(place, options)
     for first, last, source in wanted:
         _allow(place, source, options.to)

@@ -10,6 +10,7 @@ from operations.commands.backup import opened
 from operations.console import answer, confirm, document, say
 from operations.errors import Exit, Refused
 from operations.failover.journal import refuse_unfinished
+from operations.partitions import journal as moves
 
 if TYPE_CHECKING:
     from components.local.servers.restored import Reached
@@ -38,6 +39,7 @@ def run(options: argparse.Namespace) -> int:
                 _show(stack, found)
         if options.copy:
             refuse_unfinished(stack, "restore --copy")
+            moves.refuse_unfinished(stack, "restore --copy")
             found |= _copy(options, backups)
     if options.json:
         document(found)

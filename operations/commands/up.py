@@ -15,6 +15,7 @@ from operations.engines.choice import choose
 from operations.errors import Exit, Refused
 from operations.failover import drivers
 from operations.failover.journal import refuse_unfinished
+from operations.partitions import journal as moves
 from operations.progress import View
 from operations.stack import Stack
 from operations.transition import Transition
@@ -52,6 +53,9 @@ def _locked(options: argparse.Namespace, stack: Stack, began: float) -> int:
     engine = choose(stack, options.engine)
     transition = Transition.of(stack, engine.outputs())
     transition.check()
+    if transition.old is not None and transition.old != summarise(transition.new):
+        # As it is, a stack may be started: a move that lost a region needs its members back to come to its end.
+        moves.refuse_unfinished(stack, "a change of the stack")
     if stack.topology.target == "local":
         from operations.drivers.local import require_new_slots, require_writers_kept
 

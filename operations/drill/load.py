@@ -15,6 +15,7 @@ import sys
 import threading
 import time
 import uuid
+from base64 import urlsafe_b64decode
 from collections import deque
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -159,7 +160,8 @@ class Load:
             "quantity": 1 + number % 5,
         }
         headers = {"Idempotency-Key": key, "X-User-Region": region, "Content-Type": "application/json"}
-        record = {"kind": "write", "region": region, "key": key, "item": order["item"]}
+        who = {"customer": order["customer"], "item": order["item"]}
+        record = {"kind": "write", "region": region, "key": key, **who}
         reply = await self._ask(record, "POST", "/orders", headers, json.dumps(order).encode(), good=(200, 201))
         if reply is None:
             return
@@ -220,8 +222,15 @@ class Load:
                     made = json.loads(reply.body)
                     record |= {"id": made["id"], "at": made["created_at"]}
                     record |= {"written": reply.headers.get("x-written-region")}
+                    if token := reply.headers.get("x-write-position"):
+                        record |= {"partition": _partition(token)}
             self._file.write(json.dumps(record) + "\n")
         return reply
+
+
+def _partition(token: str) -> str:
+    """Whose write it was: the end of what it says of its position (service/positions.py), before a checksum."""
+    return urlsafe_b64decode(token + "=" * (-len(token) % 4))[9:-4].decode()
 
 
 def _pause(reply: Reply) -> float:

@@ -73,6 +73,20 @@ def acknowledged(records: Iterable[Record]) -> dict[str, Record]:
     return {record["id"]: record for record in records if record["kind"] == "write" and "status" in record}
 
 
+def of_partition(records: Iterable[Record], partition: str) -> list[dict[str, Any]]:
+    """What is about one partition: a customer's orders are all of the same. What nobody can tell of stays in."""
+    found = [dict(record) for record in records]
+    named = [record for record in found if "partition" in record]
+    customers = {record["customer"]: record["partition"] for record in named}
+    orders = {record["id"]: record["partition"] for record in named}
+
+    def whose(record: Record) -> str:
+        known = orders.get(record["id"]) if "id" in record else customers.get(record.get("customer"))
+        return known or partition
+
+    return [record for record in found if whose(record) == partition]
+
+
 def instant(text: str) -> float:
     """A time stamp of an order, in seconds since the epoch."""
     return datetime.fromisoformat(text).timestamp()

@@ -26,7 +26,9 @@ class Cast:
 
     @property
     def others(self) -> tuple[str, ...]:
-        return tuple(region for region in self.used if region != self.writer)
+        """Those first that have a member: a partition of phase 5 need not have one everywhere."""
+        found = (region for region in self.used if region != self.writer)
+        return tuple(sorted(found, key=lambda region: region not in self.members))
 
     def find(self, place: str) -> tuple[str, ...]:
         if place == "every":

@@ -127,7 +127,7 @@ class Drill:
                 watcher.end()
             with suppress(ServerFault):
                 self.faults.heal()
-            self.records = self.users.end()
+            self.records = measures.of_partition(self.users.end(), self.partition)
         return self._measured(self.records, redundant)
 
     # --- what happens ------------------------------------------------------------------------------------------------
@@ -187,10 +187,15 @@ class Drill:
         if not found.state.promotes or self._serves_nobody(found.state.target):
             return
         self.users.await_record(
-            lambda record: record.get("written") == found.state.target and record["ended"] > found.since,
+            lambda record: (
+                record.get("written") == found.state.target and record["ended"] > found.since and self._is_ours(record)
+            ),
             RECOVER_SECONDS,
             f"the first write by {found.state.target}",
         )
+
+    def _is_ours(self, record: Mapping[str, Any]) -> bool:
+        return record.get("partition", self.partition) == self.partition
 
     def _serves_nobody(self, region: str) -> bool:
         """In phase 2 the data have a copy without a service: users come back with the region."""
@@ -208,7 +213,9 @@ class Drill:
         copied = time.time()
         self._mark(f"{TABLE} is back", "good", copied)
         found = self.users.await_record(
-            lambda record: "written" in record and record["ended"] > copied, RECOVER_SECONDS, "the first write after it"
+            lambda record: "written" in record and record["ended"] > copied and self._is_ours(record),
+            RECOVER_SECONDS,
+            "the first write after it",
         )
         self.restored_after = found["ended"] - (self.fault_at or copied)
         self.operator.run("restore", *words, "--drop", "--yes")

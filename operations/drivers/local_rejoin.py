@@ -154,12 +154,13 @@ def _settle(ground: Ground, region: str) -> None:
 
 
 def drop_stale_slots(ground: Ground, region: str) -> None:
-    """A replica keeps nothing for others: slots from when it was writer would hold back its log for ever."""
+    """A replica keeps nothing for others: slots from when it was writer, also those of a move of homes, would hold back
+    its log for ever."""
     names = [spec.slot for spec in ground.members.values()]
     with ground.owner(region) as connection:
         connection.execute(
             "select pg_drop_replication_slot(slot_name) from pg_replication_slots "
-            "where slot_name = any(%s) and not active and pg_is_in_recovery()",
+            "where (slot_name = any(%s) or slot_type = 'logical') and not active and pg_is_in_recovery()",
             (names,),
         )
 

@@ -13,8 +13,9 @@ from typing import Any
 
 from components.local.servers import paths
 from operations import lock
-from operations.errors import Fault
+from operations.errors import Fault, Refused
 from operations.partitions.move import Action, State, from_json, to_json
+from operations.stack import Stack
 
 VERSION = 1
 
@@ -87,6 +88,18 @@ def unfinished(stack_folder: Path) -> Journal | None:
         if found.outcome is None:
             return found
     return None
+
+
+def refuse_unfinished(stack: Stack, what: str) -> None:
+    """Raises where homes are being moved, or a move did not come to its end."""
+    if (holder := lock.holder(stack.folder, lock.MOVE)) is not None:
+        raise Refused(f"{what} waits for the move of {holder} to end.")
+    found = unfinished(stack.folder)
+    if found is not None:
+        raise Refused(
+            f"{found} did not come to its end; {what} would build on what it left half done. "
+            f"`{stack.command('partition', 'move', '--resume')}` carries on with it."
+        )
 
 
 def _files(stack_folder: Path) -> list[Path]:

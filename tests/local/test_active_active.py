@@ -86,7 +86,7 @@ def climbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Climbed]:
             time.sleep(8)
         yield Climbed(clone, load)
     finally:
-        clone.run("down", "--destroy-data", "--yes")
+        clone.end()
 
 
 def test_nothing_was_lost_or_doubled_and_every_row_is_at_home(climbed: Climbed) -> None:

@@ -98,6 +98,14 @@ def test_each_is_placed_once_with_its_own_key_and_home(tmp_path: Path, entry: En
     assert tails(tmp_path)[0].open == ()
 
 
+def test_a_home_says_where_its_customer_is(tmp_path: Path, entry: Entry) -> None:
+    """The service takes a region, and refuses anything else."""
+    keep(tmp_path, "americas-a", [order(1, home="01/us-east/7f"), order(2, home="eu-central")])
+    (tail,) = tails(tmp_path)
+    assert all(result.placed for result in replay(tail, entry.url))
+    assert [region for _, region, _ in entry.seen] == ["us-east", "eu-central"]
+
+
 def test_what_is_refused_stays_open(tmp_path: Path, entry: Entry) -> None:
     entry.statuses += [503, 200]
     keep(tmp_path, "main-a", [order(1), order(2)])

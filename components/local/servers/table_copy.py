@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from psycopg import sql
 
-from components.local.servers import paths, postgres, secrets
+from components.local.servers import home_move, paths, postgres, secrets
 from components.local.servers.errors import ServerFault
 from components.local.servers.member import MemberSpec
 from components.local.servers.postgres_files import DATABASE, OWNER, password_line
@@ -24,6 +24,12 @@ _COLUMNS = """
 select a.attname from pg_attribute a
 where a.attrelid = %s::regclass and a.attnum > 0 and not a.attisdropped and a.attgenerated = '' order by a.attname
 """
+# Rows of homes that were moved to another partition meanwhile are there; here they would be a second time.
+_MOVED_AWAY = """
+delete from {} s where not coalesce(
+    (select r.owned from public.home_ranges r where r.first <= s.home order by r.first desc limit 1), true)
+"""
+_HOMES = tuple(f'"public"."{table}"' for table in home_move.TABLES)
 _UNIQUE = "select exists (select from pg_index where indrelid = %s::regclass and indisunique and indpred is null)"
 
 
@@ -86,6 +92,8 @@ def _stage(source: MemberSpec, target: Connection, table: sql.Identifier, name: 
     ):
         for block in reading:
             writing.write(block)
+    if name in _HOMES and not _scalar(target, "select to_regclass('public.home_ranges') is null"):
+        target.execute(sql.SQL(_MOVED_AWAY).format(STAGE))
 
 
 def _bring_in(target: Connection, table: sql.Identifier, name: str) -> int:

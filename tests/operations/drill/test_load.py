@@ -13,6 +13,7 @@ import pytest
 from operations.drill import load as module
 from operations.drill.ledger import Users
 from operations.drill.load import Load
+from service.positions import WritePosition
 
 
 class Entry:
@@ -53,7 +54,9 @@ class Entry:
         self.orders.setdefault(
             key, {**json.loads(body), "id": f"o{len(self.orders)}", "created_at": "2026-11-21T12:00:00Z"}
         )
-        return 200 if known else 201, self.orders[key], ["x-written-region: a", "x-served-region: b"]
+        token = WritePosition(partition="americas", lsn=len(self.orders)).token()
+        more = ["x-written-region: a", "x-served-region: b", f"x-write-position: {token}"]
+        return 200 if known else 201, self.orders[key], more
 
 
 @contextmanager
@@ -98,6 +101,8 @@ def test_every_request_is_in_the_ledger_with_what_became_of_it(tmp_path: Path) -
     assert {record["region"] for record in writes} == {"a", "b"}
     assert sum(record["tries"] == 2 for record in writes) == len(entry.refused) > 0
     assert all(record["written"] == "a" for record in writes)
+    assert all(record["partition"] == "americas" for record in writes)
+    assert {record["customer"] for record in writes} == {str(order["customer"]) for order in entry.orders.values()}
     assert entry.read == sum(record["kind"] == "read" for record in records) > 0
     assert load.failed == []
 

@@ -41,6 +41,21 @@ def failed(ended: float, region: str = "a", *, took: float = 2.0) -> dict[str, A
     }
 
 
+def test_what_is_of_another_partition_is_left_out_and_what_nobody_can_tell_is_not() -> None:
+    ours = write(1.0, customer="ada", partition="americas")
+    theirs = write(2.0, customer="bob", partition="main")
+    lost, other, new = ({**failed(3.0), "customer": who} for who in ("ada", "bob", "eve"))
+    reads = [{"kind": "read", "id": each["id"], "status": 200} for each in (ours, theirs)]
+    everything = [ours, theirs, lost, other, new, *reads]
+    assert measures.of_partition(everything, "americas") == [ours, lost, new, reads[0]]
+    assert measures.of_partition(everything, "main") == [theirs, other, new, reads[1]]
+    # A customer who was moved meanwhile: each order is whose it was.
+    moved = write(4.0, customer="ada", partition="main")
+    assert measures.of_partition([ours, moved], "americas") == [ours]
+    before = [write(1.0), failed(2.0)]  # no partition is named
+    assert measures.of_partition(before, "main") == before
+
+
 def test_a_gap_is_the_time_between_two_answers_and_the_ends_count() -> None:
     records = [write(1.0), write(1.1), write(4.1), write(4.2), write(4.9)]
     seen = measures.seen(records, "write", Window(begin=1.0, end=5.0))

@@ -1,5 +1,6 @@
 """Scenarios as files: what is read, and what is refused with the nearest name."""
 
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -34,6 +35,13 @@ def written(folder: Path, text: str, name: str = "mine") -> Path:
     path = folder / f"{name}.toml"
     path.write_text(text)
     return path
+
+
+def test_who_has_a_member_writes_next() -> None:
+    bound = replace(CAST, members=("us-east", "ap-northeast"))
+    assert CAST.others == ("eu-central", "ap-northeast")
+    assert bound.others == ("ap-northeast", "eu-central")
+    assert bound.one("next") == "ap-northeast"
 
 
 def test_the_projects_own_are_sound_and_say_what_they_show() -> None:

@@ -12,6 +12,8 @@ from operations import cli, project
 from operations.commands import watch as watch_command
 from operations.errors import Exit, Refused
 from operations.failover import drivers, journal
+from operations.partitions import journal as moves
+from operations.partitions.move import State
 from operations.stack import Stack
 from tests.operations.failover.cluster import Cluster, Killed
 from topology import load, plan, to_summary
@@ -289,3 +291,24 @@ def test_up_waits_for_an_unfinished_failover_before_it_asks_who_writes(
     told = capsys.readouterr().err
     assert "operation 001" in told
     assert "./meridian failover --resume" in told
+
+
+def test_up_takes_nothing_from_under_an_unfinished_move_and_starts_what_should_run(
+    cluster: Cluster, drop: Callable[[], None], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """A move that lost a region cannot end before an `up` has brought its servers back."""
+    state = State(name="move_001", first="00/us-east/", last="00/us-east0", source="main", target="americas")
+    record = moves.new(Stack.open("dev").folder, state)
+    drop()
+    assert cli.main(["up", "--yes"]) == Exit.REFUSED
+    told = capsys.readouterr().err
+    assert "move_001" in told
+    assert "./meridian partition move --resume" in told
+    settings = tmp_path / "Pulumi.dev.yaml"
+    written = json.loads(settings.read_text())
+    written["config"]["meridian:regions"] = [{"name": name, "slot": slot} for slot, name in enumerate(REGIONS)]
+    del written["config"]["meridian:retire"]
+    settings.write_text(json.dumps(written))
+    assert cli.main(["up", "--yes"]) == Exit.REFUSED
+    assert "an engine on paper" in capsys.readouterr().err
+    record.close("undone")

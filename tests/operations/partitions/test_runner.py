@@ -5,10 +5,11 @@ from pathlib import Path
 
 import pytest
 
-from operations.errors import Fault
+from operations.errors import Fault, Refused
 from operations.partitions import journal, move, runner
 from operations.partitions.journal import Journal
 from operations.partitions.move import Action, State
+from tests.operations.failover.test_journal import stack
 
 MOVE = State(name="move_001", first="00/us-east/", last="00/us-east0", source="main", target="americas")
 
@@ -84,3 +85,19 @@ def test_a_damaged_record_is_never_taken_for_none(tmp_path: Path) -> None:
     record.path.write_text("{")
     with pytest.raises(Fault, match="cannot be read"):
         journal.unfinished(tmp_path)
+
+
+def test_an_unfinished_move_keeps_changes_out_and_so_does_one_that_runs(tmp_path: Path) -> None:
+    journal.refuse_unfinished(stack(tmp_path), "drill")
+    with (
+        journal.held(tmp_path, "partition move"),
+        pytest.raises(Refused, match=r"drill waits for the move of .*partition"),
+    ):
+        journal.refuse_unfinished(stack(tmp_path), "drill")
+    record = journal.new(tmp_path, MOVE)
+    with pytest.raises(Refused) as refusal:
+        journal.refuse_unfinished(stack(tmp_path), "drill")
+    for word in ("move_001", "from main to americas", "./meridian partition move --resume"):
+        assert word in str(refusal.value)
+    record.close("undone")
+    journal.refuse_unfinished(stack(tmp_path), "drill")
