@@ -141,8 +141,8 @@ class OrdersApi:
         self, context: Context, place: Place, home: str, key: str, body: bytes
     ) -> "Response | tuple[str, str]":
         """The other region's answer; or where the order belongs, as home and partition."""
-        try:
-            answer = await self._forwarder.forward(
+        asked = asyncio.ensure_future(
+            self._forwarder.forward(
                 context,
                 "/orders",
                 partition=place.partition,
@@ -152,8 +152,21 @@ class OrdersApi:
                 headers=(("content-type", "application/json"), ("idempotency-key", key), (HOME, home)),
                 body=body,
             )
+        )
+        # A region that is lost does not refuse, it is silent: nobody waits for it once another one writes. Should it
+        # have placed the order, and the new writer have it too, the same key gets the same order.
+        moved = asyncio.ensure_future(self._map_file.moved(place.partition, place.writer))
+        try:
+            await asyncio.wait((asked, moved), return_when=asyncio.FIRST_COMPLETED)
+            if not asked.done():
+                detail = f"region {place.writer} was asked, and does not write partition {place.partition} any more"
+                raise Again(unknown_outcome(detail), moved=True)
+            answer = asked.result()
         except Problem as problem:
             raise Again(problem) from None
+        finally:
+            for task in (asked, moved):
+                task.cancel()
         if answer.status in (409, 503):
             raise Again(_problem_of(answer), busy=answer.status == 409)
         if answer.status == MISDIRECTED and {HOME, MOVED_TO} <= answer.headers.keys():

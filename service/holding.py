@@ -41,12 +41,17 @@ RETRY_SECONDS = 3
 
 
 class Again(Exception):  # noqa: N818
-    """Not now, and maybe a moment later. `busy`: it was an answer all the same, about this request alone."""
+    """Not now, and maybe a moment later.
 
-    def __init__(self, problem: Problem, *, busy: bool = False) -> None:
+    `busy`: it was an answer all the same, about this request alone. `moved`: another region writes by now, and nobody
+    has asked it yet.
+    """
+
+    def __init__(self, problem: Problem, *, busy: bool = False, moved: bool = False) -> None:
         super().__init__(problem.detail)
         self.problem = problem
         self.busy = busy
+        self.moved = moved
 
 
 class Gate:
@@ -78,6 +83,12 @@ class Gate:
 
     def failed(self) -> None:
         self._failures += 1
+
+    def moved(self) -> None:
+        """All wait, and one asks the new writer at once."""
+        self._failures = max(self._failures, FAILURES)
+        self._stop()
+        self._timer = asyncio.get_running_loop().call_later(0, self._go_on)
 
     def answered(self) -> None:
         self._failures = 0
@@ -144,7 +155,7 @@ class Hold:
                 try:
                     answer = await attempt()
                 except Again as fault:
-                    gate.answered() if fault.busy else gate.failed()
+                    gate.answered() if fault.busy else gate.moved() if fault.moved else gate.failed()
                     if found is None or found.kind != "outcome-unknown":
                         found = fault.problem
                 else:

@@ -81,6 +81,7 @@ class MapFile:
         self._path = path
         self._on_change = on_change
         self._seen: tuple[int, int, int] | None = None
+        self._change: asyncio.Future[None] | None = None
         self.current: PartitionMap | None = None
 
     def refresh(self) -> None:
@@ -107,6 +108,15 @@ class MapFile:
             self.current = found
             log.info("partition map version %d: writers %s", found.version, dict(found.writers))
             self._on_change()
+            if self._change is not None:
+                change, self._change = self._change, None
+                change.set_result(None)
+
+    async def moved(self, partition: str, writer: str) -> None:
+        """Return once the map says that another region than `writer` writes the partition."""
+        while self.current is None or self.current.writers.get(partition) == writer:
+            self._change = self._change or asyncio.get_running_loop().create_future()
+            await asyncio.shield(self._change)
 
     async def watch(self) -> None:
         """A stat every 20 ms, which takes some microseconds: no watch descriptor, and the same on every system."""

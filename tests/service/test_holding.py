@@ -73,6 +73,31 @@ def test_news_of_the_writer_are_waited_for_no_longer_than_they_take() -> None:
     asyncio.run(run())
 
 
+def test_who_was_asking_a_writer_that_is_gone_asks_the_new_one_at_once() -> None:
+    async def run() -> None:
+        hold, gone, asked = Hold(), asyncio.Event(), list[float]()
+
+        async def attempt() -> str:
+            if not gone.is_set():
+                await gone.wait()
+                raise Again(unknown_outcome("it was asked, and does not write any more"), moved=True)
+            asked.append(time.monotonic())
+            await asyncio.sleep(0.01)
+            return "written"
+
+        held = [asyncio.create_task(hold.write("main", attempt, Deadline.after(5))) for _ in range(100)]
+        await asyncio.sleep(0.1)
+        began = time.monotonic()
+        gone.set()
+        hold.news()
+        done, _ = await asyncio.wait(held, timeout=1)
+        assert len(done) == 100
+        assert asked[0] - began < TRY_SECONDS / 2
+        assert asked[1] - asked[0] >= 0.01  # the others wait for its answer
+
+    asyncio.run(run())
+
+
 def test_what_is_let_go_does_not_arrive_all_at_once() -> None:
     async def run() -> None:
         hold, writer = Hold(), Writer()
@@ -274,3 +299,65 @@ def test_hundreds_that_are_held_delay_no_answer_about_readiness(tmp_path: Path, 
             region.stop()
     # Those that were under way before it was known that nobody answers; from then on it is one at a time.
     assert len(lines) < holding.MAXIMUM_UNDER_WAY + 5 / TRY_SECONDS + 50
+
+
+class Way:
+    """A region's own gateway, which leads to a region that is lost: whoever asks hears nothing, until it leads on."""
+
+    def __init__(self) -> None:
+        self.leads_on = threading.Event()
+        self.port = free_port()
+        self._server = socket.create_server(("127.0.0.1", self.port), backlog=256)
+        threading.Thread(target=self._accept, daemon=True).start()
+
+    def _accept(self) -> None:
+        while True:
+            try:
+                connection, _ = self._server.accept()
+            except OSError:
+                return
+            answers = self.leads_on.is_set()
+            threading.Thread(target=self._talk, args=(connection, answers), daemon=True).start()
+
+    @staticmethod
+    def _talk(connection: socket.socket, answers: bool) -> None:
+        with connection:
+            while connection.recv(65536):
+                if answers:
+                    connection.sendall(
+                        b"HTTP/1.1 201 Created\r\nx-served-region: us-east\r\ncontent-length: 2\r\n\r\n{}"
+                    )
+
+    def close(self) -> None:
+        self._server.close()
+
+
+def test_nobody_waits_for_a_lost_region_once_another_one_writes(tmp_path: Path) -> None:
+    way = Way()
+    service = Service(tmp_path, "ap-northeast", egress={"host": "127.0.0.1", "port": way.port})
+    service.publish("eu-central")
+    service.start()
+    try:
+        service.answers()
+        with ThreadPoolExecutor(80) as pool:
+            order = {"customer": "ada", "item": "book", "quantity": 1}
+            asked = [
+                pool.submit(
+                    httpx.post,
+                    f"{service.url}/orders",
+                    json=order,
+                    headers={"Idempotency-Key": f"key-{number}"},
+                    timeout=10,
+                )
+                for number in range(80)
+            ]
+            time.sleep(1.0)
+            assert not any(one.done() for one in asked)
+            way.leads_on.set()
+            service.publish("us-east", version=2)
+            began = time.monotonic()
+            assert {one.result().status_code for one in asked} == {201}
+            assert time.monotonic() - began < 2  # of the four that their deadlines would still have had
+    finally:
+        service.stop()
+        way.close()

@@ -1,5 +1,6 @@
 """The partition map and its file."""
 
+import asyncio
 import json
 import logging
 from pathlib import Path
@@ -99,3 +100,23 @@ def test_the_last_good_map_stays_in_force(tmp_path: Path, caplog: pytest.LogCapt
         assert writer() == (3, "b")
         write_map(path, 4, "a")
         assert writer() == (4, "a")
+
+
+def test_whoever_waits_for_another_writer_is_told(tmp_path: Path) -> None:
+    async def run() -> None:
+        path = tmp_path / "partitions.json"
+        write_map(path, 1, "a")
+        file = MapFile(path)
+        file.refresh()
+        waiting = [asyncio.create_task(file.moved("main", "a")) for _ in range(2)]
+        write_map(path, 2, "a")
+        file.refresh()
+        await asyncio.sleep(0)
+        waiting[0].cancel()  # one that gives up takes nothing from the other
+        assert not waiting[1].done()
+        write_map(path, 3, "b")
+        file.refresh()
+        await asyncio.wait_for(waiting[1], 1)
+        await asyncio.wait_for(file.moved("main", "a"), 1)
+
+    asyncio.run(run())

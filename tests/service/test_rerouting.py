@@ -62,13 +62,16 @@ class Forwarder:
 def api(forwarder: Forwarder) -> OrdersApi:
     async def nothing(_: str) -> None: ...
 
+    async def stays(*_: str) -> None:
+        await asyncio.Event().wait()
+
     def labels(*_: str) -> Any:
         return SimpleNamespace(inc=lambda: None)
 
     stub: Any = SimpleNamespace
     return OrdersApi(
         stub(region="eu-central", planned_regions=frozenset(("eu-central", "us-east", "jp"))),
-        stub(current=MAP, refresh=lambda: None),
+        stub(current=MAP, refresh=lambda: None, moved=stays),
         {},
         stub(get=nothing),
         cast("Any", forwarder),
