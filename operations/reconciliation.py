@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from components.local.servers.loopback import opened
+
 RECORD, ORDERS, REPLAYED = "tail.json", "orders.jsonl", "replayed.jsonl"
 SECONDS = 20.0
 
@@ -133,9 +135,8 @@ def _send(entry: str, order: Order) -> Replayed:
             "Content-Type": "application/json",
         },
     )
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback never goes through a proxy
     try:
-        with opener.open(request, timeout=SECONDS) as reply:
+        with opened(request, timeout=SECONDS) as reply:
             return Replayed(order=order, status=reply.status, as_id=json.loads(reply.read())["id"])
     except urllib.error.HTTPError as fault:
         with fault:

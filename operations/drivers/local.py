@@ -25,6 +25,7 @@ from components.local.servers import (
 )
 from components.local.servers.addresses import Addresses, Endpoint, release
 from components.local.servers.errors import ServerFault
+from components.local.servers.loopback import opened
 from components.local.servers.member import MemberSpec
 from components.local.servers.postgres_demotion import is_away
 from operations.console import say
@@ -143,9 +144,8 @@ def _members(names: tuple[str, ...], stack: "Summary", answers: Mapping[str, Map
 
 def is_ready(service: Endpoint, seconds: float = SECONDS) -> bool | None:
     """Whether a region's service takes users; None where it does not answer."""
-    opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback never goes through a proxy
     try:
-        with opener.open(f"http://{service}/healthz/ready", timeout=seconds) as reply:
+        with opened(f"http://{service}/healthz/ready", timeout=seconds) as reply:
             return reply.status == 200
     except urllib.error.HTTPError as fault:
         fault.close()

@@ -1,11 +1,7 @@
 """Moving a partition's writer between the servers of a local stack: SQL, signals, and the gateways' files."""
 
 import contextlib
-import json
 import time
-import urllib.error
-import urllib.request
-import uuid
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from pathlib import Path
@@ -21,10 +17,12 @@ from components.local.servers import (
     process,
 )
 from components.local.servers.addresses import Addresses
+from components.local.servers.loopback import opened
 from components.local.servers.member import MemberSpec
 from components.local.servers.postgres_demotion import HOLD
 from operations.drivers import local_observation, local_rejoin, local_tail
 from operations.drivers.local_ground import Ground, as_faults
+from operations.drivers.trial import Trial
 from operations.errors import Fault
 from operations.failover.driver import Done, Fenced, Observation, Rejoined, Verification
 
@@ -40,7 +38,6 @@ LEASE_SECONDS = 8.0  # an older lease to run out, and a round trip to a majority
 DRIFT = 0.02  # two clocks that may each be off by one per cent
 PROMOTE_SECONDS = 30.0
 VERIFY_SECONDS = 10.0
-CUSTOMER = "meridian-check"  # whose orders a verification places
 
 # Whoever may still write: clients with a transaction that has begun, or that already wrote.
 _IN_FLIGHT = """
@@ -305,20 +302,12 @@ class LocalDriver:
             return Done(already=not entry.hold_out(self.ground.folder, held))
 
     def verify(self, target: str) -> Verification:
-        tried = _Trial(self.entry_url, target)
         plan = self.ground.summary.region(target)
         # Where nobody serves beside the new writer there may be no way to it at all.
         served = plan is not None and plan.serving.value != "none"
-        deadline = time.monotonic() + (VERIFY_SECONDS if served else 1.0)
-        while not tried.done and time.monotonic() < deadline:
-            tried.go_on()
-        now = self.observe()
-        return Verification(
-            write=tried.written is not None,
-            read=tried.read,
-            writers=tuple(region for region, facts in now.members.items() if facts.accepts_writes),
-            detail=tried.said,
-        )
+        tried = Trial(self.entry_url, target, opened)
+        tried.go_on_for(VERIFY_SECONDS if served else 1.0, every=0.1)
+        return tried.verification(self.observe())
 
     def refresh(self) -> Done:
         """The state of a local stack knows no role, and nothing that a failover changes."""
@@ -362,46 +351,3 @@ def _reconnect(member: MemberSpec) -> None:
                 child.terminate()
     except psutil.Error:
         return
-
-
-class _Trial:
-    """One order placed and read back as a user does it; what failed is tried again with the same key."""
-
-    def __init__(self, url: str, region: str) -> None:
-        self.url, self.region = url, region
-        self.key = str(uuid.uuid4())
-        self.written: dict[str, Any] | None = None
-        self.position: str | None = None
-        self.read = False
-        self.said = ""
-
-    @property
-    def done(self) -> bool:
-        return self.read
-
-    def go_on(self) -> None:
-        try:
-            if self.written is None:
-                order = {"customer": CUSTOMER, "item": "check", "quantity": 1}
-                self.written, headers = self._ask("/orders", order)
-                self.position = headers.get("X-Write-Position")
-            found, _ = self._ask(f"/orders/{self.written['id']}")
-            self.read = found == self.written
-            self.said = "" if self.read else "another order was read than was written"
-        except urllib.error.HTTPError as fault:
-            self.said = f"the entry answers {fault.code}"
-            fault.close()
-            time.sleep(0.1)
-        except (OSError, ValueError) as fault:
-            self.said = f"the entry does not answer ({type(fault).__name__})"
-            time.sleep(0.1)
-
-    def _ask(self, path: str, body: Mapping[str, Any] | None = None) -> tuple[dict[str, Any], Mapping[str, str]]:
-        headers = {"Idempotency-Key": self.key, "Content-Type": "application/json", "X-User-Region": self.region}
-        if self.position:
-            headers["X-Write-Position"] = self.position
-        data = None if body is None else json.dumps(body).encode()
-        request = urllib.request.Request(self.url + path, data=data, headers=headers)  # noqa: S310  (our own entry)
-        opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback never goes through a proxy
-        with opener.open(request, timeout=15) as reply:
-            return json.loads(reply.read()), reply.headers

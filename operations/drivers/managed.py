@@ -186,13 +186,7 @@ class Managed(ABC):
     def verify(self, target: str) -> Verification:
         tried = trial.Trial(self.ground.entry, target)
         tried.go_on_for(VERIFY_SECONDS, self.pause)
-        now = self.observe()
-        return Verification(
-            write=tried.written is not None,
-            read=tried.read,
-            writers=tuple(region for region, facts in now.members.items() if facts.accepts_writes),
-            detail=tried.said,
-        )
+        return tried.verification(self.observe())
 
     def refresh(self) -> Done:
         members = self.observe().members

@@ -10,6 +10,8 @@ from collections.abc import Callable, Mapping
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
+from operations.failover.driver import Observation, Verification
+
 CUSTOMER = "meridian-check"  # whose orders these are
 READY = "/healthz/ready"
 SECONDS = 5.0
@@ -18,19 +20,19 @@ SECONDS = 5.0
 class Trial:
     """What failed is tried again with the same key, so that there is one order in the end."""
 
-    def __init__(self, url: str, region: str) -> None:
-        self.url, self.region = url, region
+    def __init__(self, url: str, region: str, opened: Callable[..., Any] = urllib.request.urlopen) -> None:
+        self.url, self.region, self.opened = url, region, opened
         self.key = str(uuid.uuid4())
         self.written: dict[str, Any] | None = None
         self.position: str | None = None
         self.read = False
         self.said = ""
 
-    def go_on_for(self, seconds: float, pause: Callable[[float], None] = time.sleep) -> None:
+    def go_on_for(self, seconds: float, pause: Callable[[float], None] = time.sleep, *, every: float = 1.0) -> None:
         deadline = time.monotonic() + seconds
         self.go_on()
         while not self.read and time.monotonic() < deadline:
-            pause(1.0)
+            pause(every)
             self.go_on()
 
     def go_on(self) -> None:
@@ -54,8 +56,17 @@ class Trial:
             headers["X-Write-Position"] = self.position
         data = None if body is None else json.dumps(body).encode()
         request = urllib.request.Request(self.url + path, data=data, headers=headers)  # noqa: S310  (our own entry)
-        with urllib.request.urlopen(request, timeout=15) as reply:  # noqa: S310
+        with self.opened(request, timeout=15) as reply:
             return json.loads(reply.read()), reply.headers
+
+    def verification(self, now: Observation) -> Verification:
+        """What was tried, and who says that it writes."""
+        return Verification(
+            write=self.written is not None,
+            read=self.read,
+            writers=tuple(region for region, facts in now.members.items() if facts.accepts_writes),
+            detail=self.said,
+        )
 
 
 def answers(urls: Mapping[str, str], seconds: float = SECONDS) -> dict[str, int | None]:

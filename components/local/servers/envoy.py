@@ -257,8 +257,9 @@ def http_filter(name: str, *, route_source: Json, edge: bool = False, errors: Pa
                 },
             }
         ],
-        # Nobody may steer retries and timeouts with x-envoy-* headers: every caller counts as external.
-        "internal_address_config": {"unix_sockets": False},
+        # Nobody may steer retries and timeouts with x-envoy-* headers: every caller counts as external. Without ranges
+        # Envoy takes private and loopback addresses for internal ones; nobody calls from this one.
+        "internal_address_config": {"cidr_ranges": [{"address_prefix": "255.255.255.255", "prefix_len": 32}]},
         "use_remote_address": edge,
         "skip_xff_append": not edge,
         "preserve_external_request_id": True,

@@ -10,12 +10,13 @@ from typing import Any
 
 from components.local.servers.addresses import Endpoint
 from components.local.servers.envoy_files import read
+from components.local.servers.loopback import opened
 
 
 def ask(admin: Endpoint, path: str, *, timeout: float = 2.0) -> str | None:
     """What the admin address answers, None when nobody does."""
     try:
-        with _DIRECT.open(f"http://{admin[0]}:{admin[1]}{path}", timeout=timeout) as answer:
+        with opened(f"http://{admin[0]}:{admin[1]}{path}", timeout=timeout) as answer:
             return answer.read().decode()
     except (OSError, urllib.error.URLError):
         return None
@@ -105,6 +106,3 @@ def rejection(admin: Endpoint) -> str | None:
         elif isinstance(value, list):
             pending.extend(value)
     return None
-
-
-_DIRECT = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # loopback never goes through a proxy

@@ -29,8 +29,10 @@ RECORD = "server.json"
 MARK_FOLDER = "MERIDIAN_SERVER"
 MARK_NONCE = "MERIDIAN_NONCE"
 
+KERNEL_THREADS = 2  # kthreadd, the parent of the kernel's own threads on Linux
 POLL = 0.012  # seconds between two looks at something that is expected at once
 REPORT = 0.5  # seconds between two progress reports
+YOUNG = 5.0  # seconds; a process of that age may still be turning into its program
 LOG_LIMIT = 16 * 2**20  # bytes; a longer log is set aside at the next start
 LAST_LINES = 12
 
@@ -243,8 +245,18 @@ def _all_marked(key: str, value: str) -> dict[int, psutil.Process]:
     found: dict[int, psutil.Process] = {}
     for process in psutil.process_iter():
         with contextlib.suppress(psutil.Error, OSError):
-            if process.environ().get(key) == value and identity.started(process.pid) is not None:
+            if _environment(process).get(key) == value and identity.started(process.pid) is not None:
                 found[process.pid] = process
+    return found
+
+
+def _environment(process: psutil.Process) -> dict[str, str]:
+    """What it was started with. While the kernel replaces a program there is nothing to read, and soon there is."""
+    while not (found := process.environ()) and time.time() - process.create_time() < YOUNG:
+        # The kernel's threads, and processes that have ended, never have any.
+        if process.ppid() in {0, KERNEL_THREADS} or process.status() == psutil.STATUS_ZOMBIE:
+            break
+        time.sleep(POLL)
     return found
 
 

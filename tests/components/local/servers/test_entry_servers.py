@@ -102,8 +102,9 @@ def test_a_request_gets_an_id(stage: Stage) -> None:
 def test_nobody_steers_retries_and_timeouts_from_outside(stage: Stage) -> None:
     stage.services["us-east"].status = 503
     steered = {"x_envoy_retry_on": "5xx", "x_envoy_max_retries": "3", "x_envoy_upstream_rq_timeout_ms": "1"}
-    assert ask(stage, "us-east", "POST", "/orders/steer", **steered).status_code == 503
-    assert len(stage.services["us-east"].asked("/orders/steer")) == 1
+    # Often: an answer may come within a millisecond.
+    assert {ask(stage, "us-east", "POST", "/orders/steer", **steered).status_code for _ in range(40)} == {503}
+    assert len(stage.services["us-east"].asked("/orders/steer")) == 40
 
 
 class TestFailover:
