@@ -3,11 +3,9 @@
 import argparse
 import random
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from operations import lock
-from operations.commands.state import called_from
 from operations.console import answer, confirm, document, say
 from operations.drill import comparison, history, picture, report, scenario
 from operations.drill.campaign import Campaign, span, timed
@@ -19,6 +17,7 @@ from operations.engines.choice import holding
 from operations.errors import Exit, Refused
 from operations.failover import drivers
 from operations.failover.journal import refuse_unfinished
+from operations.project import called_from
 from operations.stack import Stack
 from topology.nearest import nearest
 from topology.summary import from_summary
@@ -26,7 +25,7 @@ from topology.witnesses import keepers
 
 
 def run(options: argparse.Namespace) -> int:
-    known = scenario.known(Path(options.scenarios) if options.scenarios else None)
+    known = scenario.known(called_from(options.scenarios) if options.scenarios else None)
     if options.list:
         answer(report.listing(list(known.values())))
         return Exit.DONE

@@ -7,11 +7,12 @@ import argparse
 
 from components.built import missing
 from operations.changes import Preview, lost
-from operations.commands.state import called_from, read
+from operations.commands.state import read
 from operations.console import answer, complain, document, say
 from operations.engines.choice import choose
 from operations.engines.exported import Exported
 from operations.errors import Exit, Refused
+from operations.project import called_from
 from operations.report import Report, origin_of, picture, require_picture
 from operations.stack import Stack
 from operations.transition import Transition

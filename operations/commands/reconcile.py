@@ -5,12 +5,12 @@ import json
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from operations.console import answer, confirm, document, output, say
 from operations.engines.choice import holding
 from operations.errors import Exit, Fault, Refused
+from operations.project import called_from
 from operations.reconciliation import Tail, replay, tails
 from operations.stack import Stack
 
@@ -88,7 +88,7 @@ def _export(found: list[Tail], file: str | None) -> int:
     if file is None:
         sys.stdout.write(text)
     else:
-        Path(file).write_text(text)
+        called_from(file).write_text(text)
         say(f"{len(lines)} orders are in {file}")
     return Exit.DONE
 

@@ -4,7 +4,6 @@ import argparse
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from components.local.servers import paths
@@ -12,6 +11,7 @@ from operations.console import answer, say
 from operations.drill import history, report
 from operations.engines.choice import holding
 from operations.errors import Exit, Fault, Refused
+from operations.project import called_from
 from operations.runbook import Book, markdown
 from operations.stack import Stack
 from topology.plan import plan
@@ -46,7 +46,7 @@ def run(options: argparse.Namespace) -> int:
     if options.file is None:
         answer(text)
     else:
-        paths.write_atomic(Path(options.file), text, 0o644)
+        paths.write_atomic(called_from(options.file), text, 0o644)
         say(f"written to {options.file}")
     return Exit.DONE
 
