@@ -116,7 +116,7 @@ def leases(stack: Stack, outputs: Mapping[str, Any], summary: "Summary") -> dict
     from topology.witnesses import keepers
 
     found: dict[str, dict[str, Any]] = {}
-    if not keepers(stack.topology):
+    if not keepers(summary):
         return found
     for partition in summary.partitions:
         if len(partition.members) > 1:
