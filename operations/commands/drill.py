@@ -70,30 +70,20 @@ def rounds(each: Scenario, options: argparse.Namespace) -> int:
 
 
 def _locked(stack: Stack, outputs: Mapping[str, Any], chosen: list[Scenario], options: argparse.Namespace) -> int:
-    from operations.drill.faults import Faults
+    from operations.drill.faults import unable
     from operations.drill.runner import Drill
     from operations.drivers.local_failover import open_driver
 
     running = from_summary(outputs["topology"])
     drivers.members(running, options.partition)
     driver = open_driver(stack, outputs, options.partition, None)
-    now = driver.observe()
-    planned = tuple(region.name for region in running.regions)
-    used = tuple(region.name for region in running.regions if region.in_use)
-    cast = Cast.of(planned, used, now)
-    probe = Faults(
-        stack_folder=stack.folder,
-        addresses=driver.ground.addresses,
-        slots=driver.ground.slots,
-        members=driver.ground.members,
-        cast=cast,
-    )
+    cast = Cast.of(running, driver.observe())
     fit: list[Scenario] = []
     skipped: list[tuple[str, str]] = []
     for each in chosen:
         why = unfit(
             each, cast, target=stack.target, phase=int(running.phase), keepers=bool(keepers(running))
-        ) or probe.unable(each.actions)
+        ) or unable(each.actions)
         if why is None:
             fit.append(each)
         elif options.all:
