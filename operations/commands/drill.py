@@ -13,7 +13,7 @@ from operations.drill.checks import judged
 from operations.drill.places import Cast, unfit
 from operations.drill.result import Result
 from operations.drill.scenario import Scenario
-from operations.engines.choice import holding
+from operations.engines.choice import outputs_of
 from operations.errors import Exit, Refused
 from operations.failover import drivers
 from operations.failover.journal import refuse_unfinished
@@ -46,8 +46,7 @@ def run(options: argparse.Namespace) -> int:
         if name not in known:
             raise Refused(f"scenario: {name!r} is not known. {nearest(name, known)} Known: {', '.join(known)}.")
     chosen = list(known.values()) if options.all else [known[name] for name in options.scenario]
-    engine = holding(stack)
-    outputs = engine.outputs() if engine is not None else None
+    outputs = outputs_of(stack)
     if outputs and stack.target != "local":
         raise Refused(
             f"target: drills break real servers of a local stack. For {stack.target} `{stack.command('runbook')}` "

@@ -9,7 +9,7 @@ from typing import Any
 from components.local.servers import paths
 from operations.console import answer, say
 from operations.drill import history, report
-from operations.engines.choice import holding
+from operations.engines.choice import outputs_of
 from operations.errors import Exit, Fault, Refused
 from operations.project import called_from
 from operations.runbook import Book, markdown
@@ -21,8 +21,7 @@ from topology.witnesses import keepers
 
 def run(options: argparse.Namespace) -> int:
     stack = Stack.open(options.stack)
-    engine = holding(stack)
-    outputs = engine.outputs() if engine is not None else None
+    outputs = outputs_of(stack)
     running = from_summary(outputs["topology"]) if outputs and "topology" in outputs else None
     topology = stack.topology
     if running is not None and running.phase is not topology.phase:
