@@ -25,12 +25,11 @@ def run(options: argparse.Namespace) -> int:
     if options.picture:
         require_picture(options.picture)
     if (reason := missing(topology)) is not None:
-        nothing = origin_of(None)
         report = Report(
             stack=stack,
             transition=Transition.of(stack, None),
             engine=None,
-            origin=nothing,
+            origin=origin_of(None),
             preview=None,
             problems=(),
         )
@@ -59,9 +58,10 @@ def _report(stack: Stack, options: argparse.Namespace) -> Report:
     else:
         engine = choose(stack, options.engine)
         origin = origin_of(engine.name if engine.has_stack() else None)
-    transition = Transition.of(stack, engine.outputs())
+    outputs = engine.outputs()
+    transition = Transition.of(stack, outputs)
     # An export is looked at without asking anybody.
-    if not options.state and (unknown := tell_program(stack, transition.old, engine.outputs())) is not None:
+    if not options.state and (unknown := tell_program(stack, transition.old, outputs)) is not None:
         say(f"warning: {unknown} The origin stands in its place here.")
     refusals: tuple[str, ...] = ()
     given_up: frozenset[str] = frozenset()

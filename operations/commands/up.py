@@ -50,15 +50,16 @@ def _words(options: argparse.Namespace) -> str:
 
 def _locked(options: argparse.Namespace, stack: Stack, began: float) -> int:
     engine = choose(stack, options.engine)
-    transition = Transition.of(stack, engine.outputs())
+    found = engine.outputs()
+    transition = Transition.of(stack, found)
     transition.check()
     if stack.topology.target == "local":
         from operations.drivers.local import require_writers_kept
 
         planned = [member.name for member in transition.new.members]
-        require_writers_kept(stack.folder, transition.old, planned, partial(_writing, stack, engine.outputs()))
+        require_writers_kept(stack.folder, transition.old, planned, partial(_writing, stack, found))
     given_up = transition.given_up(engine)
-    if (unknown := tell_program(stack, transition.old, engine.outputs())) is not None:
+    if (unknown := tell_program(stack, transition.old, found)) is not None:
         raise Refused(unknown)
     preview = engine.preview(given_up=given_up)
     if preview.problems:
