@@ -52,6 +52,9 @@ def parser() -> argparse.ArgumentParser:
     def phase(made: argparse.ArgumentParser, text: str) -> None:
         made.add_argument("--phase", metavar="PHASE", help=f"{text}: {PHASES}")
 
+    def of_partition(made: argparse.ArgumentParser) -> None:
+        made.add_argument("--partition", default="main", metavar="NAME", help="the partition (default: main)")
+
     def yes(made: argparse.ArgumentParser) -> None:
         made.add_argument("--yes", "-y", action="store_true", help="do not ask")
 
@@ -75,7 +78,7 @@ def parser() -> argparse.ArgumentParser:
 
     def moves(name: str, text: str, to: str) -> argparse.ArgumentParser:
         made = command(name, text)
-        made.add_argument("--partition", default="main", metavar="NAME", help="the partition (default: main)")
+        of_partition(made)
         made.add_argument("--to", metavar="REGION", help=to)
         made.add_argument(
             "--from",
@@ -120,7 +123,7 @@ def parser() -> argparse.ArgumentParser:
     failback.add_argument("--rejoin-only", action="store_true", help="bring it back as a replica, and leave the writer")
 
     watch = command("watch", "watch the writers; alarm, or fail over where `failover.automatic` is set")
-    watch.add_argument("--partition", default="main", metavar="NAME", help="the partition (default: main)")
+    of_partition(watch)
     watch.add_argument("--from", dest="stand", metavar="REGION", help="where the watcher stands")
     watch.add_argument("--once", action="store_true", help="end with the first outage, status 1, and do nothing")
 
@@ -135,7 +138,7 @@ def parser() -> argparse.ArgumentParser:
     drill.add_argument("--scenarios", metavar="FOLDER", help="also the scenarios in this folder")
     drill.add_argument("--rounds", type=_count, metavar="N", help="how often each (default: 1; with --all its own)")
     drill.add_argument("--proof", action="store_true", help="as often each as its promise asks: the scenarios' `proof`")
-    drill.add_argument("--partition", default="main", metavar="NAME", help="the partition (default: main)")
+    of_partition(drill)
     drill.add_argument("--rate", type=_rate, default=200.0, metavar="N", help="requests a second (default: 200)")
     drill.add_argument("--retries", type=_count, default=1, metavar="N", help="tries after the first (default: 1)")
     drill.add_argument("--seed", type=int, metavar="N", help="where a killed operation is killed, the same each time")
@@ -174,14 +177,14 @@ def parser() -> argparse.ArgumentParser:
     as_json(status)
 
     backup = command("backup", "take a base backup of a partition (local)")
-    backup.add_argument("--partition", default="main", metavar="NAME", help="the partition (default: main)")
+    of_partition(backup)
     backup.add_argument("--keep", type=_count, default=3, metavar="N", help="how many are kept (default: 3)")
     backup.add_argument("--list", action="store_true", help="take none; show what there is")
     as_json(backup)
 
     restore = command("restore", "restore a partition as it was, beside its members (local)")
     restore.add_argument("--to", metavar="TIME", help="the time, ISO 8601 with a zone, as 2026-03-01T14:05:00Z")
-    restore.add_argument("--partition", default="main", metavar="NAME", help="the partition (default: main)")
+    of_partition(restore)
     restore.add_argument("--into", metavar="FOLDER", help="where its data go (default: in the stack's folder)")
     restore.add_argument("--copy", metavar="TABLE", help="bring a table's missing rows from there to the writer")
     restore.add_argument("--drop", action="store_true", help="take away what was restored")
@@ -225,7 +228,7 @@ def parser() -> argparse.ArgumentParser:
     policies.add_argument("--file", metavar="FILE", help="write it there instead of to stdout")
 
     rotate = command("rotate", "give the database's administrator a new password (aws)")
-    rotate.add_argument("--partition", default="main", metavar="NAME", help="the partition (default: main)")
+    of_partition(rotate)
     rotate.add_argument(
         "--without-region", action="append", default=[], metavar="REGION", help="leave out a region that is gone"
     )
@@ -246,7 +249,7 @@ def parser() -> argparse.ArgumentParser:
 
 def _count(text: str) -> int:
     if not re.fullmatch(r"\d{1,6}", text):
-        raise argparse.ArgumentTypeError(f"{text!r} is not a number of lines")
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 0 to 999999")
     return int(text)
 
 

@@ -5,13 +5,14 @@ import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from operations import project
 from operations.changes import counted
 from operations.console import say
-from topology import Topology, recovery
-from topology.residency import Residency
+
+if TYPE_CHECKING:
+    from topology import Topology
 
 FOLDER = Path("policies")  # below the project
 
@@ -24,8 +25,10 @@ TAGS = ("app", "environment", "owner", "cost-center", "data-class")
 Config = dict[str, Any]
 
 
-def configuration(topology: Topology) -> Config:
+def configuration(topology: "Topology") -> Config:
     """What the rules cannot read off a resource, in the shape of policies/rules/settings.py."""
+    from topology.residency import Residency
+
     ownership, retention = topology.ownership, topology.retention
     copies = {backup.region: backup.copy_to or "" for backup in topology.backups}
     held = {name: (member.partition, member.region) for name, member in ((m.name, m) for m in topology.members)}
@@ -85,8 +88,10 @@ def configuration(topology: Topology) -> Config:
     return found
 
 
-def _objectives(topology: Topology) -> Config:
+def _objectives(topology: "Topology") -> Config:
     """What is asked, and what the phase reaches where topology/recovery.csv has a figure for it."""
+    from topology import recovery
+
     asked = topology.objectives
     found: Config = {
         name: {"asked": value}
@@ -100,7 +105,7 @@ def _objectives(topology: Topology) -> Config:
     return found
 
 
-def document(topology: Topology) -> Config:
+def document(topology: "Topology") -> Config:
     """The file that `--policy-pack-config` takes: the configuration once for every rule, by its name."""
     from policies.rules import RULES
 
@@ -109,7 +114,7 @@ def document(topology: Topology) -> Config:
 
 
 @contextmanager
-def options(topology: Topology) -> Iterator[list[str]]:
+def options(topology: "Topology") -> Iterator[list[str]]:
     """What makes the Pulumi CLI apply the pack."""
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "policies.json"
@@ -183,7 +188,7 @@ def known(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def problems(resources: Sequence[Any], topology: Topology) -> tuple[str, ...]:
+def problems(resources: Sequence[Any], topology: "Topology") -> tuple[str, ...]:
     """Why the pack refuses these resources. What it only advises against is said and not returned."""
     from policies.rules import RULES
     from policies.rules.rule import violations

@@ -1,5 +1,6 @@
 """The project itself: its folder, its name, and the stacks that have a settings file."""
 
+import os
 import re
 from functools import cache
 from pathlib import Path
@@ -42,3 +43,8 @@ def stacks(folder: Path) -> list[str]:
     """The stacks that have a settings file."""
     found = (re.fullmatch(r"Pulumi\.(.+)\.ya?ml", path.name) for path in folder.glob("Pulumi.*.y*ml"))
     return sorted(match[1] for match in found if match)
+
+
+def called_from(name: str) -> Path:
+    """A path as the user meant it: the launcher works in the project's folder, wherever it is called."""
+    return Path(os.environ.get("MERIDIAN_CALLED_FROM", ""), Path(name).expanduser())

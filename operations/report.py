@@ -68,8 +68,7 @@ class Report:
     def steps(self) -> "tuple[tuple[Step, Effect], ...]":
         from topology.effects import effect
 
-        base = self.after
-        return tuple((step, effect(step, base)) for step in self.transition.steps)
+        return tuple((step, effect(step, self.after)) for step in self.transition.steps)
 
     @property
     def irreversible(self) -> tuple[str, ...]:

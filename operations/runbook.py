@@ -6,6 +6,7 @@ It is written from the plan and from what runs, so that every command has real n
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 
+from operations.drill.report import grid
 from topology.model import Topology
 from topology.recovery import Drill, held, span
 from topology.scenarios import scenarios
@@ -69,7 +70,7 @@ Written {book.written} from what runs: target {topology.target}, phase {topology
 - Users call **{book.entry or "no entry yet"}**.
 - Written now: {writers}. After a failover this differs from the settings, and that is right.
 {"".join(f"- Lease of `{name}`: {words}.{chr(10)}" for name, words in book.leases.items())}
-{_grid(("region", "place", "", "service", "members", "lease"), rows)}
+{grid(("region", "place", "", "service", "members", "lease"), rows)}
 """
 
 
@@ -133,11 +134,11 @@ def _which(book: Book) -> str:
     return f"""
 ## What it is
 
-{_grid(("what you see", "what users see", "go to"), rows)}
+{grid(("what you see", "what users see", "go to"), rows)}
 
 What this plan covers:
 
-{_grid(("", "", "how"), [(each.name, each.cover, each.how) for each in scenarios(book.topology, book.drills)])}
+{grid(("", "", "how"), [(each.name, each.cover, each.how) for each in scenarios(book.topology, book.drills)])}
 """
 
 
@@ -251,7 +252,7 @@ def _numbers(book: Book) -> str:
 
 When a region is lost:
 
-{_grid(("", "asked", "reached", "from", ""), rows)}
+{grid(("", "asked", "reached", "from", ""), rows)}
 
 What the drills of this stack found:
 
@@ -290,8 +291,3 @@ What we did not see, and would have wanted to:
 | --- | --- | --- | --- |
 ```
 """
-
-
-def _grid(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    lines = [f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]
-    return "\n".join([*lines, *(f"| {' | '.join(row)} |" for row in rows)])

@@ -70,10 +70,6 @@ def member(step: Step, topology: Topology) -> Effect:
     return Effect(users="none")
 
 
-def size(step: Step, topology: Topology) -> Effect:
-    return Effect(users="none")
-
-
 def durability(step: Step, topology: Topology) -> Effect:
     if step.removes:
         return Effect(users="none")
@@ -87,7 +83,7 @@ def durability(step: Step, topology: Topology) -> Effect:
     )
 
 
-def service(step: Step, topology: Topology) -> Effect:
+def unnoticed(step: Step, topology: Topology) -> Effect:
     return Effect(users="none")
 
 
@@ -119,11 +115,11 @@ JUDGES = {
     "network": network,
     "vault": vault,
     "member": member,
-    "size": size,
+    "size": unnoticed,
     "durability": durability,
-    "keeper": service,
-    "cache": service,
-    "service": service,
+    "keeper": unnoticed,
+    "cache": unnoticed,
+    "service": unnoticed,
     "partition": partition,
     "traffic": traffic,
 }

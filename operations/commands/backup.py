@@ -39,11 +39,10 @@ def run(options: argparse.Namespace) -> int:
 
 def opened(name: str, partition: str) -> tuple[Stack, "Backups"]:
     """A partition of a local stack that is up."""
-    from operations.engines.choice import holding
+    from operations.engines.choice import outputs_of
 
     stack = Stack.open(name)
-    engine = holding(stack)
-    outputs = engine.outputs() if engine is not None else None
+    outputs = outputs_of(stack)
     if not outputs or "topology" not in outputs:
         raise Refused(f"{stack.name} is not up. `{stack.command('up')}` builds it.")
     if stack.target != "local":

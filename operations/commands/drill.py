@@ -3,11 +3,9 @@
 import argparse
 import random
 from collections.abc import Mapping
-from pathlib import Path
 from typing import Any
 
 from operations import lock
-from operations.commands.state import called_from
 from operations.console import answer, confirm, document, say
 from operations.drill import comparison, history, picture, report, scenario
 from operations.drill.campaign import Campaign, span, timed
@@ -15,11 +13,12 @@ from operations.drill.checks import judged
 from operations.drill.places import Cast, unfit
 from operations.drill.result import Result
 from operations.drill.scenario import Scenario
-from operations.engines.choice import holding
+from operations.engines.choice import outputs_of
 from operations.errors import Exit, Refused
 from operations.failover import drivers
 from operations.failover.journal import refuse_unfinished
 from operations.partitions import journal as moves
+from operations.project import called_from
 from operations.stack import Stack
 from topology.nearest import nearest
 from topology.summary import from_summary
@@ -27,7 +26,7 @@ from topology.witnesses import keepers
 
 
 def run(options: argparse.Namespace) -> int:
-    known = scenario.known(Path(options.scenarios) if options.scenarios else None)
+    known = scenario.known(called_from(options.scenarios) if options.scenarios else None)
     if options.list:
         answer(report.listing(list(known.values())))
         return Exit.DONE
@@ -48,8 +47,7 @@ def run(options: argparse.Namespace) -> int:
         if name not in known:
             raise Refused(f"scenario: {name!r} is not known. {nearest(name, known)} Known: {', '.join(known)}.")
     chosen = list(known.values()) if options.all else [known[name] for name in options.scenario]
-    engine = holding(stack)
-    outputs = engine.outputs() if engine is not None else None
+    outputs = outputs_of(stack)
     if outputs and stack.target != "local":
         raise Refused(
             f"target: drills break real servers of a local stack. For {stack.target} `{stack.command('runbook')}` "
@@ -73,30 +71,20 @@ def rounds(each: Scenario, options: argparse.Namespace) -> int:
 
 
 def _locked(stack: Stack, outputs: Mapping[str, Any], chosen: list[Scenario], options: argparse.Namespace) -> int:
-    from operations.drill.faults import Faults
+    from operations.drill.faults import unable
     from operations.drill.runner import Drill
     from operations.drivers.local_failover import open_driver
 
     running = from_summary(outputs["topology"])
     drivers.members(running, options.partition)
     driver = open_driver(stack, outputs, options.partition, None)
-    now = driver.observe()
-    planned = tuple(region.name for region in running.regions)
-    used = tuple(region.name for region in running.regions if region.in_use)
-    cast = Cast.of(planned, used, now)
-    probe = Faults(
-        stack_folder=stack.folder,
-        addresses=driver.ground.addresses,
-        slots=driver.ground.slots,
-        members=driver.ground.members,
-        cast=cast,
-    )
+    cast = Cast.of(running, driver.observe())
     fit: list[Scenario] = []
     skipped: list[tuple[str, str]] = []
     for each in chosen:
         why = unfit(
             each, cast, target=stack.target, phase=int(running.phase), keepers=bool(keepers(running))
-        ) or probe.unable(each.actions)
+        ) or unable(each.actions)
         if why is None:
             fit.append(each)
         elif options.all:

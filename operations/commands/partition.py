@@ -14,7 +14,7 @@ from operations import lock
 from operations.console import answer, confirm, document, output, say
 from operations.drivers.local_ground import Ground, as_faults
 from operations.drivers.local_move import LocalMove
-from operations.engines.choice import holding
+from operations.engines.choice import outputs_of
 from operations.errors import Exit, Refused
 from operations.partitions import homes, journal, move, runner
 from operations.partitions.journal import Journal
@@ -64,8 +64,7 @@ class Place:
 
 def run(options: argparse.Namespace) -> int:
     stack = Stack.open(options.stack)
-    engine = holding(stack)
-    outputs = engine.outputs() if engine is not None else None
+    outputs = outputs_of(stack)
     if not outputs or "topology" not in outputs:
         raise Refused(f"{stack.name} is not up. `{stack.command('up')}` builds it.")
     if stack.target != "local":

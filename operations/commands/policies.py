@@ -6,9 +6,9 @@ from pathlib import Path
 
 from components.local.servers.paths import write_atomic
 from operations import pack
-from operations.commands.state import called_from
 from operations.console import document, say
 from operations.errors import Exit
+from operations.project import called_from
 from operations.stack import Stack
 
 

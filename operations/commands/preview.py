@@ -7,11 +7,12 @@ import argparse
 
 from components.built import missing
 from operations.changes import Preview, lost
-from operations.commands.state import called_from, read
+from operations.commands.state import read
 from operations.console import answer, complain, document, say
 from operations.engines.choice import choose
 from operations.engines.exported import Exported
 from operations.errors import Exit, Refused
+from operations.project import called_from
 from operations.report import Report, origin_of, picture, require_picture
 from operations.stack import Stack
 from operations.transition import Transition
@@ -24,12 +25,11 @@ def run(options: argparse.Namespace) -> int:
     if options.picture:
         require_picture(options.picture)
     if (reason := missing(topology)) is not None:
-        nothing = origin_of(None)
         report = Report(
             stack=stack,
             transition=Transition.of(stack, None),
             engine=None,
-            origin=nothing,
+            origin=origin_of(None),
             preview=None,
             problems=(),
         )
@@ -58,9 +58,10 @@ def _report(stack: Stack, options: argparse.Namespace) -> Report:
     else:
         engine = choose(stack, options.engine)
         origin = origin_of(engine.name if engine.has_stack() else None)
-    transition = Transition.of(stack, engine.outputs())
+    outputs = engine.outputs()
+    transition = Transition.of(stack, outputs)
     # An export is looked at without asking anybody.
-    if not options.state and (unknown := tell_program(stack, transition.old, engine.outputs())) is not None:
+    if not options.state and (unknown := tell_program(stack, transition.old, outputs)) is not None:
         say(f"warning: {unknown} The origin stands in its place here.")
     refusals: tuple[str, ...] = ()
     given_up: frozenset[str] = frozenset()

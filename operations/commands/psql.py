@@ -12,15 +12,14 @@ from components.local.servers import binaries, paths
 from components.local.servers import secrets as passwords
 from components.local.servers.addresses import Addresses
 from components.local.servers.postgres_files import DATABASE, MONITOR, OWNER, password_line
-from operations.engines.choice import holding
+from operations.engines.choice import outputs_of
 from operations.errors import Refused
 from operations.stack import Stack
 
 
 def run(options: argparse.Namespace) -> int:
     stack = Stack.open(options.stack)
-    engine = holding(stack)
-    outputs = engine.outputs() if engine is not None else None
+    outputs = outputs_of(stack)
     if not outputs or "topology" not in outputs:
         raise Refused(f"{stack.name} is not up. `{stack.command('up')}` builds it")
     from topology import from_summary

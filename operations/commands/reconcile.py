@@ -5,12 +5,12 @@ import json
 import sys
 from dataclasses import asdict
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any
 
 from operations.console import answer, confirm, document, output, say
-from operations.engines.choice import holding
+from operations.engines.choice import outputs_of
 from operations.errors import Exit, Fault, Refused
+from operations.project import called_from
 from operations.reconciliation import Tail, replay, tails
 from operations.stack import Stack
 
@@ -88,7 +88,7 @@ def _export(found: list[Tail], file: str | None) -> int:
     if file is None:
         sys.stdout.write(text)
     else:
-        Path(file).write_text(text)
+        called_from(file).write_text(text)
         say(f"{len(lines)} orders are in {file}")
     return Exit.DONE
 
@@ -98,8 +98,7 @@ def _replay(stack: Stack, found: list[Tail], *, agreed: bool) -> int:
     if count == 0:
         answer("There is nothing to send again.")
         return Exit.DONE
-    engine = holding(stack)
-    outputs = engine.outputs() if engine is not None else None
+    outputs = outputs_of(stack)
     if not outputs or "entry" not in outputs:
         raise Refused(f"{stack.name} is not up, so nobody would take the orders. `{stack.command('up')}` builds it.")
     confirm(f"Send {count} orders again? Users may have bought elsewhere meanwhile.", yes=agreed)

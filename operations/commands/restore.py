@@ -2,7 +2,6 @@
 
 import argparse
 from datetime import datetime
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from operations import lock
@@ -11,6 +10,7 @@ from operations.console import answer, confirm, document, say
 from operations.errors import Exit, Refused
 from operations.failover.journal import refuse_unfinished
 from operations.partitions import journal as moves
+from operations.project import called_from
 
 if TYPE_CHECKING:
     from components.local.servers.restored import Reached
@@ -69,7 +69,7 @@ def _restore(options: argparse.Namespace, backups: "Backups", to: float) -> dict
         confirm("Go on?", yes=options.yes)
         backups.drop()
     say(f"restoring {options.partition} as of {iso(to)}, from the backup of {iso(backup.ended)}")
-    into = Path(options.into).expanduser().absolute() if options.into else None
+    into = called_from(options.into).absolute() if options.into else None
     reached = backups.restore(to, into)
     return _reached(backups, reached)
 

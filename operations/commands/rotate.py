@@ -3,7 +3,7 @@
 import argparse
 
 from operations.console import answer, confirm, say
-from operations.engines.choice import holding
+from operations.engines.choice import outputs_of
 from operations.errors import Exit, Fault, Refused
 from operations.rotation import Rotation
 from operations.stack import Stack
@@ -13,8 +13,7 @@ def run(options: argparse.Namespace) -> int:
     stack = Stack.open(options.stack)
     if stack.target != "aws":
         raise Refused(f"target: rotate works on aws, and {stack.name} is a stack of the target {stack.target}.")
-    engine = holding(stack)
-    outputs = engine.outputs() if engine is not None else None
+    outputs = outputs_of(stack)
     levers = (outputs or {}).get("levers")
     if not levers:
         raise Refused(f"{stack.name} is not up: there is no password to rotate. `{stack.command('up')}` builds it.")

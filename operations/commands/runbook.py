@@ -4,14 +4,14 @@ import argparse
 import time
 from collections.abc import Mapping
 from contextlib import suppress
-from pathlib import Path
 from typing import Any
 
 from components.local.servers import paths
 from operations.console import answer, say
 from operations.drill import history, report
-from operations.engines.choice import holding
+from operations.engines.choice import outputs_of
 from operations.errors import Exit, Fault, Refused
+from operations.project import called_from
 from operations.runbook import Book, markdown
 from operations.stack import Stack
 from topology.plan import plan
@@ -21,8 +21,7 @@ from topology.witnesses import keepers
 
 def run(options: argparse.Namespace) -> int:
     stack = Stack.open(options.stack)
-    engine = holding(stack)
-    outputs = engine.outputs() if engine is not None else None
+    outputs = outputs_of(stack)
     running = from_summary(outputs["topology"]) if outputs and "topology" in outputs else None
     topology = stack.topology
     if running is not None and running.phase is not topology.phase:
@@ -46,7 +45,7 @@ def run(options: argparse.Namespace) -> int:
     if options.file is None:
         answer(text)
     else:
-        paths.write_atomic(Path(options.file), text, 0o644)
+        paths.write_atomic(called_from(options.file), text, 0o644)
         say(f"written to {options.file}")
     return Exit.DONE
 

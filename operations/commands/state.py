@@ -2,9 +2,7 @@
 
 import argparse
 import json
-import os
 import sys
-from pathlib import Path
 from typing import Any
 
 from components.local.servers.paths import write_atomic
@@ -14,6 +12,7 @@ from operations.engines import records
 from operations.engines.choice import holding
 from operations.engines.embedded import Embedded
 from operations.errors import Exit, Refused
+from operations.project import called_from
 from operations.stack import Stack
 
 
@@ -75,9 +74,3 @@ def read(name: str) -> Any:
     if not isinstance(content, dict):
         raise Refused(f"file: {name} is not the JSON of `pulumi stack export`: it holds no object")
     return content
-
-
-def called_from(name: str) -> Path:
-    """A path as the user meant it: the launcher works in the project's folder, wherever it is called."""
-    folder = os.environ.get("MERIDIAN_CALLED_FROM")
-    return Path(folder, name) if folder else Path(name)

@@ -12,7 +12,6 @@ from operations.console import answer, document, output, say
 from operations.engines.choice import holding
 from operations.errors import Exit, Fault
 from operations.stack import Stack
-from topology.witnesses import keepers
 
 if TYPE_CHECKING:
     from operations.drivers.local import RegionView
@@ -117,9 +116,10 @@ def leases(stack: Stack, outputs: Mapping[str, Any], summary: "Summary") -> dict
     """What the keepers say of each partition that can change its writer; nothing of one where nobody answers."""
     from components.local.servers.errors import ServerFault
     from operations.failover import drivers
+    from topology.witnesses import keepers
 
     found: dict[str, dict[str, Any]] = {}
-    if not keepers(stack.topology):
+    if not keepers(summary):
         return found
     for partition in summary.partitions:
         if len(partition.members) > 1:

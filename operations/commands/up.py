@@ -51,7 +51,8 @@ def _words(options: argparse.Namespace) -> str:
 
 def _locked(options: argparse.Namespace, stack: Stack, began: float) -> int:
     engine = choose(stack, options.engine)
-    transition = Transition.of(stack, engine.outputs())
+    found = engine.outputs()
+    transition = Transition.of(stack, found)
     transition.check()
     if transition.old is not None and transition.old != summarise(transition.new):
         # As it is, a stack may be started: a move that lost a region needs its members back to come to its end.
@@ -61,9 +62,9 @@ def _locked(options: argparse.Namespace, stack: Stack, began: float) -> int:
 
         require_new_slots(stack.folder, transition.new)
         planned = [member.name for member in transition.new.members]
-        require_writers_kept(stack.folder, transition.old, planned, partial(_writing, stack, engine.outputs()))
+        require_writers_kept(stack.folder, transition.old, planned, partial(_writing, stack, found))
     given_up = transition.given_up(engine)
-    if (unknown := tell_program(stack, transition.old, engine.outputs())) is not None:
+    if (unknown := tell_program(stack, transition.old, found)) is not None:
         raise Refused(unknown)
     preview = engine.preview(given_up=given_up)
     if preview.problems:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 
 from operations.cli import parser
 from operations.console import say
-from operations.engines.choice import holding
+from operations.engines.choice import outputs_of
 from operations.errors import Exit, Fault, Refused
 from operations.failover import command, drivers, journal, watch
 from operations.failover.driver import Driver, Observation
@@ -17,8 +17,7 @@ from topology.summary import from_summary
 
 def run(options: argparse.Namespace) -> int:
     stack = Stack.open(options.stack)
-    engine = holding(stack)
-    outputs = engine.outputs() if engine is not None else None
+    outputs = outputs_of(stack)
     if not outputs or "topology" not in outputs:
         raise Refused(f"{stack.name} is not up: there is no writer to watch. `{stack.command('up')}` builds it.")
     running = from_summary(outputs["topology"])

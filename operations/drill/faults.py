@@ -51,12 +51,6 @@ class Faults:
     copied_after: float | None = None  # seconds until no member had it any more
     disks: dict[str, int] = field(default_factory=dict)  # region -> the small disk's folder, held open
 
-    def unable(self, actions: Iterable[Action]) -> str | None:
-        """Why this machine cannot do it."""
-        if any(action.do == "fill-disk" for action in actions) and not can_mount():
-            return "a small disk needs user namespaces in which this user may mount, and this machine allows none"
-        return None
-
     def prepare(self, action: Action) -> None:
         """What has to stand before users come."""
         if action.do == "fill-disk":
@@ -263,6 +257,13 @@ class Faults:
     def _has_table(self, region: str) -> bool:
         with session(self.stack_folder, self.members[region].endpoint, OWNER, DATABASE) as connection:
             return connection.execute("select to_regclass(%s) is not null", (TABLE,)).fetchone() == (True,)
+
+
+def unable(actions: Iterable[Action]) -> str | None:
+    """Why this machine cannot do it."""
+    if any(action.do == "fill-disk" for action in actions) and not can_mount():
+        return "a small disk needs user namespaces in which this user may mount, and this machine allows none"
+    return None
 
 
 def kill(folders: Iterable[Path]) -> None:

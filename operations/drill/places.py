@@ -6,6 +6,7 @@ from operations.drill.scenario import Scenario
 from operations.errors import Refused
 from operations.failover.driver import Observation
 from topology.nearest import nearest
+from topology.summary import Summary
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -18,11 +19,16 @@ class Cast:
     writer: str
 
     @classmethod
-    def of(cls, regions: tuple[str, ...], used: tuple[str, ...], now: Observation) -> "Cast":
+    def of(cls, running: Summary, now: Observation) -> "Cast":
         if now.writer is None:
             raise Refused("nobody writes now, so there is nothing to drill. `status` shows the members.")
-        members = tuple(region for region in regions if region in now.members)
-        return cls(regions=regions, members=members, used=used, writer=now.writer)
+        planned = tuple(region.name for region in running.regions)
+        return cls(
+            regions=planned,
+            members=tuple(region for region in planned if region in now.members),
+            used=tuple(region.name for region in running.regions if region.in_use),
+            writer=now.writer,
+        )
 
     @property
     def others(self) -> tuple[str, ...]:

@@ -90,8 +90,7 @@ class Drill:
 
     def _run(self) -> Result:
         now = self.await_redundancy("before the drill")
-        used = tuple(region.name for region in self.running.regions if region.in_use)
-        self.cast = Cast.of(tuple(region.name for region in self.running.regions), used, now)
+        self.cast = Cast.of(self.running, now)
         self.writer = self.cast.writer
         self.faults = self._faults()
         for action in self.scenario.actions:

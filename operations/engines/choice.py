@@ -1,6 +1,8 @@
 """Which engine acts on a stack: the one that holds its state, else the one asked for, else the CLI if there is one."""
 
 import shlex
+from collections.abc import Mapping
+from typing import Any
 
 from components.local.servers import paths
 from operations import passphrase
@@ -50,6 +52,12 @@ def holding(stack: Stack) -> Engine | None:
     if held is None:
         return None
     return PulumiCli(stack) if held == "pulumi" else Embedded(stack)
+
+
+def outputs_of(stack: Stack) -> Mapping[str, Any] | None:
+    """What the stack exports; None where it is not up."""
+    engine = holding(stack)
+    return None if engine is None else engine.outputs()
 
 
 def has_data(stack: Stack) -> bool:

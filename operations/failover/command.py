@@ -10,7 +10,7 @@ from typing import Any
 
 from operations import lock
 from operations.console import agrees, answer, confirm, document, say
-from operations.engines.choice import holding
+from operations.engines.choice import outputs_of
 from operations.errors import Exit, Refused
 from operations.failover import decision, drivers, journal, protocol, report
 from operations.failover.decision import Ground, Kind, Request
@@ -59,8 +59,7 @@ def run(kind: Kind, options: argparse.Namespace, *, now: Observation | None = No
 
 def _read(kind: Kind, options: argparse.Namespace) -> Command:
     stack = Stack.open(options.stack)
-    engine = holding(stack)
-    outputs = engine.outputs() if engine is not None else None
+    outputs = outputs_of(stack)
     if not outputs or "topology" not in outputs:
         raise Refused(f"{stack.name} is not up: there is no writer to move. `{stack.command('up')}` builds it.")
     running = from_summary(outputs["topology"])

@@ -9,7 +9,7 @@ from typing import Any
 
 from .documents import ARGUMENTS, Statement, statements
 from .resource import UNKNOWN, Resource, is_empty, is_list
-from .rule import ResourceRule, StackRule
+from .rule import rule, stack_rule
 from .settings import Settings
 from .table import ABSENT, FALSE, GIVEN, NOT_TRUE, TRUE, fixed, one_of, row, table_rule
 
@@ -180,16 +180,6 @@ MEMBERS = (
     "gcp:storage/bucketIAMBinding:BucketIAMBinding",
     "gcp:storage/bucketIAMMember:BucketIAMMember",
 )
-
-
-def rule(name: str, check: Any, types: Any, reason: str, mend: str) -> ResourceRule:
-    return ResourceRule(
-        name=name, theme=THEME, level="mandatory", reason=reason, mend=mend, check=check, types=frozenset(types)
-    )
-
-
-def stack_rule(name: str, check: Any, reason: str, mend: str) -> StackRule:
-    return StackRule(name=name, theme=THEME, level="mandatory", reason=reason, mend=mend, check=check)
 
 
 RULES = (

@@ -9,7 +9,7 @@ from typing import Any
 
 from .documents import statements
 from .resource import UNKNOWN, Resource, is_list
-from .rule import ResourceRule
+from .rule import rule
 from .settings import Settings
 from .table import GIVEN, NOT_TRUE, TRUE, Expect, fixed, number, one_of, row, table_rule
 
@@ -156,12 +156,6 @@ def flag_is_on(resource: Resource, _: Settings) -> Iterator[str]:
     found = {each["name"]: each.get("value") for each in flags or () if each is not UNKNOWN}
     if found.get("cloudsql.iam_authentication") != "on":
         yield f"the flag cloudsql.iam_authentication is {found.get('cloudsql.iam_authentication') or 'not given'}"
-
-
-def rule(name: str, check: Any, types: Any, reason: str, mend: str) -> ResourceRule:
-    return ResourceRule(
-        name=name, theme=THEME, level="mandatory", reason=reason, mend=mend, check=check, types=frozenset(types)
-    )
 
 
 RULES = (

@@ -7,7 +7,7 @@ from typing import Any
 
 from .members import CLUSTER, INSTANCE, SQL, databases, region_of, waits
 from .resource import UNKNOWN, Resource, is_empty, is_list
-from .rule import ResourceRule, StackRule
+from .rule import ResourceRule, stack_rule
 from .settings import Settings
 from .table import GIVEN, NOT_TRUE, TRUE, at_least, fixed, not_one_of, number, one_of, row, table_rule
 
@@ -117,10 +117,6 @@ def is_copied(plan: Resource) -> bool:
 
 def all_are_counted(visible: Any) -> bool:
     return isinstance(visible, Mapping) and visible.get("cloudwatchMetricsEnabled") is True
-
-
-def stack_rule(name: str, check: Any, reason: str, mend: str) -> StackRule:
-    return StackRule(name=name, theme=THEME, level="mandatory", reason=reason, mend=mend, check=check)
 
 
 DAYS = at_least(lambda settings: settings.log_days, "days")

@@ -7,10 +7,8 @@ from collections.abc import Iterator, Mapping
 from typing import Any
 
 from .resource import UNKNOWN, Resource, is_empty
-from .rule import ResourceRule
+from .rule import rule
 from .settings import Settings
-
-THEME = "residency"
 
 # Where what a type keeps is held. Beside data itself: keys, secrets, logs and topics, which say much about it.
 PLACES: Mapping[str, tuple[str, ...]] = {
@@ -112,16 +110,11 @@ def replication_is_named(resource: Resource, _: Settings) -> Iterator[str]:
         yield "replication.auto is given, so Google chooses where copies of the secret live"
 
 
-def rule(name: str, check: Any, reason: str, mend: str, types: Any = ()) -> ResourceRule:
-    return ResourceRule(
-        name=name, theme=THEME, level="mandatory", reason=reason, mend=mend, check=check, types=frozenset(types)
-    )
-
-
 RULES = (
     rule(
         "residency-configured",
         needs_settings,
+        (),
         "Without the stack's settings nobody knows where its data may live, and silence would look like consent.",
         "Write the configuration with `./meridian policies --stack NAME --file policies.json` and name it in "
         "`--policy-pack-config`; `./meridian preview` and `./meridian up` do so by themselves.",
@@ -129,33 +122,33 @@ RULES = (
     rule(
         "residency-region",
         lives_where_allowed,
+        PLACES,
         "What holds data, a key to it or a record of it lies only where the data's class may live.",
         "Put it in a region that is allowed, or plan that region in `regions` and allow it in `residency`.",
-        PLACES,
     ),
     rule(
         "residency-partition",
         member_is_legal,
-        "A partition's members lie only where its own residency allows a copy.",
-        "Drop the member, or widen `residency.copies` of the partition.",
         (
             "aws:rds/cluster:Cluster",
             "aws:rds/clusterInstance:ClusterInstance",
             "gcp:sql/databaseInstance:DatabaseInstance",
         ),
+        "A partition's members lie only where its own residency allows a copy.",
+        "Drop the member, or widen `residency.copies` of the partition.",
     ),
     rule(
         "residency-backup-copy",
         copies_are_legal,
+        ("aws:backup/plan:Plan",),
         "A backup's copy is a copy of the data and obeys the same rule.",
         "Copy to a region that `residency.copies` allows.",
-        ("aws:backup/plan:Plan",),
     ),
     rule(
         "residency-secret-replicas",
         replication_is_named,
+        ("gcp:secretmanager/secret:Secret",),
         "A secret with automatic replication may be copied to any region of the provider.",
         "Name the replicas in `replication.userManaged`.",
-        ("gcp:secretmanager/secret:Secret",),
     ),
 )

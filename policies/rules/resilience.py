@@ -23,7 +23,7 @@ from .members import (
     waits,
 )
 from .resource import UNKNOWN, Resource, is_empty, is_list
-from .rule import ResourceRule, StackRule
+from .rule import ResourceRule, stack_rule
 from .settings import Settings
 from .table import FALSE, GIVEN, NOT_TRUE, TRUE, Expect, at_least, fixed, number, one_of, row, table_rule
 
@@ -268,10 +268,6 @@ def standby_can_take_over(resources: Sequence[Resource], settings: Settings) -> 
 
 MOST_REPLICAS = "autoscalingPolicy.maxReplicas"
 LIMITS = fixed("a list with a limit of requests per address", limits_rates)
-
-
-def stack_rule(name: str, check: Any, reason: str, mend: str) -> StackRule:
-    return StackRule(name=name, theme=THEME, level="mandatory", reason=reason, mend=mend, check=check)
 
 
 RULES = (

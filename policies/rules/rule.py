@@ -10,6 +10,8 @@ from .resource import NotKnownError, Resource
 from .settings import Settings
 
 Level: TypeAlias = Literal["mandatory", "advisory"]
+ResourceCheck: TypeAlias = Callable[[Resource, Settings], Iterable[str]]
+StackCheck: TypeAlias = Callable[[Sequence[Resource], Settings], Iterable[tuple[Resource | None, str]]]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -25,7 +27,7 @@ class _Rule:
 class ResourceRule(_Rule):
     """Looks at one resource. Each string that `check` yields names a value and what is wrong with it."""
 
-    check: Callable[[Resource, Settings], Iterable[str]]
+    check: ResourceCheck
     types: frozenset[str] = field(default_factory=frozenset)  # the types it is asked about; empty for all
 
 
@@ -33,10 +35,31 @@ class ResourceRule(_Rule):
 class StackRule(_Rule):
     """Looks at all resources at once. What `check` yields may be about one of them or, with None, about the stack."""
 
-    check: Callable[[Sequence[Resource], Settings], Iterable[tuple[Resource | None, str]]]
+    check: StackCheck
 
 
 Rule: TypeAlias = ResourceRule | StackRule
+
+
+def rule(name: str, check: ResourceCheck, types: Iterable[str], reason: str, mend: str) -> ResourceRule:
+    """A mandatory one. Names begin with their theme."""
+    return ResourceRule(
+        name=name,
+        theme=theme_of(name),
+        level="mandatory",
+        reason=reason,
+        mend=mend,
+        check=check,
+        types=frozenset(types),
+    )
+
+
+def stack_rule(name: str, check: StackCheck, reason: str, mend: str, level: Level = "mandatory") -> StackRule:
+    return StackRule(name=name, theme=theme_of(name), level=level, reason=reason, mend=mend, check=check)
+
+
+def theme_of(name: str) -> str:
+    return name.partition("-")[0]
 
 
 @dataclass(frozen=True, kw_only=True)

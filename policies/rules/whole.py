@@ -7,10 +7,8 @@ from typing import Any
 
 from .members import CLUSTER, POSTGRES, SERVICES, SQL, databases, is_source, region_of, regions_with, text
 from .resource import UNKNOWN, Resource, is_empty, is_list
-from .rule import StackRule
+from .rule import stack_rule
 from .settings import Settings
-
-THEME = "whole"
 
 VPC = "aws:ec2/vpc:Vpc"
 ROUTE = "aws:ec2/route:Route"
@@ -188,37 +186,30 @@ def objectives_are_in_reach(_: Sequence[Resource], settings: Settings) -> Iterat
             yield None, f"{name} is {asked:g} {unit}, and phase {settings.phase} reaches {reachable:g} {unit}"
 
 
-def rule(name: str, level: Any, check: Any, reason: str, mend: str) -> StackRule:
-    return StackRule(name=name, theme=THEME, level=level, reason=reason, mend=mend, check=check)
-
-
 RULES = (
-    rule(
+    stack_rule(
         "whole-one-writer",
-        "mandatory",
         one_writer,
         "Two writers of one partition take different orders under one number, and no merge undoes that.",
         "Make all members but the origin from a copy, and leave the rest to `./meridian failover`.",
     ),
-    rule(
+    stack_rule(
         "whole-way-back",
-        "mandatory",
         way_back,
         "Whoever fails over wants to come back, and finds out then that there is no way.",
         "Connect the regions in both directions, and name every member.",
     ),
-    rule(
+    stack_rule(
         "whole-entry",
-        "mandatory",
         sends_users_to_members,
         "A region without a member answers users with errors, or with another region's delay.",
         "Send users only to regions that hold a member and serve.",
     ),
-    rule(
+    stack_rule(
         "whole-objectives",
-        "advisory",  # the early phases of a stack ask for what the later ones reach
         objectives_are_in_reach,
         "An objective that the phase cannot meet is a promise that breaks with the first outage.",
         "Raise `phase`, or ask for what this one reaches (`./meridian preview` shows it).",
+        "advisory",  # the early phases of a stack ask for what the later ones reach
     ),
 )

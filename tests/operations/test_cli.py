@@ -4,12 +4,16 @@ import argparse
 import contextlib
 import io
 import json
+import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
 from operations import cli, console
+from operations.drill import scenario
 from operations.errors import Exit, Fault, Refused
+from operations.stack import Stack
 from tests.operations.conftest import Copy, Outcome, write_embedded_state
 
 BAD = [
@@ -32,7 +36,7 @@ BAD = [
     (("doctor", "--stack", "nowhere"), ("nowhere",)),
     (("doctor", "now"), ("now",)),
     (("logs", "--stack", "nowhere"), ("nowhere",)),
-    (("logs", "--lines", "many"), ("many",)),
+    (("logs", "--lines", "many"), ("many", "whole number")),
     (("logs", "gateway"), ("not up",)),
     (("psql",), ("MEMBER",)),
     (("psql", "main-eu-central"), ("not up",)),
@@ -51,6 +55,8 @@ BAD = [
     (("drill", "lost-regoin"), ("lost-regoin", "Did you mean lost-region?")),
     (("drill", "--all", "--scenarios", "/nowhere"), ("--scenarios", "/nowhere")),
     (("drill", "cut", "--rate", "0"), ("--rate",)),
+    (("drill", "cut", "--rounds", "-1"), ("--rounds",)),
+    (("backup", "--keep", "3 lines"), ("--keep", "whole number")),
     (("watch",), ("not up",)),
     (("rotate", "--stack", "production-aws"), ("not up",)),
     (("state",), ("export",)),
@@ -130,6 +136,47 @@ def test_every_command_has_a_module_that_runs(here: Copy) -> None:
 def test_a_stack_can_come_from_the_environment(here: Copy, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("MERIDIAN_STACK", "nowhere")
     assert "nowhere" in command("status").stderr
+
+
+def test_a_path_is_meant_as_seen_from_where_the_launcher_was_called(
+    here: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = tmp_path / "there"
+    (there / "own").mkdir(parents=True)
+    shutil.copy(scenario.FOLDER / "cut.toml", there / "own" / "ours.toml")
+    (there / "empty.jsonl").write_text("")
+    monkeypatch.setenv("MERIDIAN_CALLED_FROM", str(there))
+    before = here.snapshot()
+    assert "ours" in command("drill", "--list", "--scenarios", "own").stdout
+    # Status 1 where there is no such file.
+    assert command("drill", "--table", "--history", "empty.jsonl").status == 2
+    assert command("runbook", "--file", "runbook.md").status == 0
+    assert (there / "runbook.md").read_text().startswith("# Runbook of dev")
+    assert command("reconcile", "export", "--file", "orders.jsonl").status == 0
+    assert (there / "orders.jsonl").read_text() == ""
+    assert here.snapshot() == before
+
+
+def test_a_restore_goes_where_the_user_is(here: Copy, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[object] = []
+
+    class Backups:
+        def base(self, to: float) -> SimpleNamespace:
+            return SimpleNamespace(ended=to)
+
+        def restored(self) -> None:
+            return None
+
+        def restore(self, to: float, into: Path | None) -> None:
+            asked.append(into)
+            raise Refused("this is as far as it goes")
+
+    monkeypatch.setattr("operations.commands.restore.opened", lambda name, _: (Stack.open(name), Backups()))
+    monkeypatch.setenv("MERIDIAN_CALLED_FROM", str(tmp_path / "there"))
+    monkeypatch.setenv("HOME", str(tmp_path / "home"))
+    for into in ("beside", "~/beside", "/elsewhere", None):
+        assert command("restore", "--to", "2026-03-01T14:05:00Z", *(["--into", into] if into else [])).status == 2
+    assert asked == [tmp_path / "there/beside", tmp_path / "home/beside", Path("/elsewhere"), None]
 
 
 def test_status_of_a_stack_that_is_not_up(here: Copy) -> None:

@@ -4,6 +4,7 @@ import json
 from argparse import Namespace
 from dataclasses import dataclass
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -13,6 +14,8 @@ from components.local.servers.keeper import KeeperSpec
 from operations.commands import status
 from operations.drivers import local
 from operations.drivers.local import MemberView, RegionView
+from operations.failover import drivers
+from operations.failover.driver import LeaseFacts
 from tests.components.local.servers.conftest import Stack as ServersStack
 from tests.components.local.servers.conftest import stack_of_its_own
 from topology import Summary, from_summary, load, plan, to_summary
@@ -107,6 +110,19 @@ def test_a_phase_without_a_lease_has_no_keepers(
     assert found["witnesses"] == []
     run(monkeypatch, tmp_path, "async-replica", set(), as_json=False)
     assert "starts what should run" not in capsys.readouterr().err
+
+
+def test_who_is_asked_for_a_lease_is_what_runs_and_not_the_settings(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    lease = LeaseFacts(holder="eu-central", term=1, left_seconds=2.0, quorum_reachable=True)
+    driver = SimpleNamespace(observe=lambda: SimpleNamespace(lease=lease))
+    monkeypatch.setattr(drivers, "open_driver", lambda *_: driver)
+    before, after = (from_summary(remembered(phase)) for phase in ("async-replica", "active-passive"))
+    climbing: Any = FakeStack(tmp_path, after)
+    descending: Any = FakeStack(tmp_path, before)
+    assert status.leases(climbing, {}, before) == {}
+    assert status.leases(descending, {}, after)["main"]["holder"] == "eu-central"
 
 
 def test_what_is_neither_good_nor_bad_is_seen_as_such() -> None:

@@ -2,12 +2,16 @@
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import pytest
 
+from operations.drill import faults
 from operations.drill.places import Cast, unfit
 from operations.drill.scenario import FOLDER, known, read
 from operations.errors import Refused
+from operations.failover.driver import Observation
+from topology import from_summary, load, plan, to_summary
 
 WHOLE = """
 title = "A region is lost"
@@ -109,3 +113,23 @@ def test_a_scenario_says_why_a_stack_cannot_be_drilled_in_it() -> None:
     alone = Cast(regions=("a",), members=("a",), used=("a",), writer="a")
     assert "one member" in (unfit(lost, alone, target="local", phase=4, keepers=True) or "")
     assert "`next`" in (unfit(cut, alone, target="local", phase=4, keepers=True) or "")
+
+
+def test_the_cast_is_of_what_runs_and_of_who_writes_now() -> None:
+    regions = [{"name": name} for name in CAST.regions]
+    topology = plan(load({"target": "local", "phase": "active-passive", "regions": regions}, "dev"))
+    seen: dict[str, Any] = {"at": 0.0, "members": {"us-east": None, "eu-central": None}, "vantages": {}, "lease": None}
+    running = from_summary(to_summary(topology))
+    cast = Cast.of(running, Observation(writer="us-east", admitted=frozenset(), **seen))
+    assert cast == Cast(regions=CAST.regions, members=CAST.regions[:2], used=CAST.regions[:2], writer="us-east")
+    with pytest.raises(Refused, match="nobody writes"):
+        Cast.of(running, Observation(writer=None, admitted=frozenset(), **seen))
+
+
+def test_a_small_disk_is_asked_of_the_machine_only_where_one_is_filled(monkeypatch: pytest.MonkeyPatch) -> None:
+    full, lost = known()["full-disk"].actions, known()["lost-region"].actions
+    monkeypatch.setattr(faults, "can_mount", lambda: False)
+    assert "user namespaces" in (faults.unable(full) or "")
+    assert faults.unable(lost) is None
+    monkeypatch.setattr(faults, "can_mount", lambda: True)
+    assert faults.unable(full) is None

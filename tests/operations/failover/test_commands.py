@@ -54,8 +54,7 @@ def cluster(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Cluster:
     monkeypatch.delenv("MERIDIAN_STACK", raising=False)
     made = Cluster(regions=REGIONS, vantage="us-east", time=time.time())
     made.tick(20)
-    for module in ("operations.failover.command", "operations.commands.watch"):
-        monkeypatch.setattr(f"{module}.holding", lambda _: Engine())
+    monkeypatch.setattr("operations.engines.choice.holding", lambda _: Engine())
 
     def open_driver(*words: Any) -> Cluster:
         made.vantage = words[3] or "us-east"
