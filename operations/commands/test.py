@@ -20,6 +20,7 @@ COMPUTING = (
     "tests/components/test_writers.py",
     "tests/operations/clouds",
     "tests/operations/failover",
+    "tests/operations/partitions",
     "tests/operations/test_cli.py",
     "tests/operations/test_engines.py",
     "tests/operations/test_preview.py",
