@@ -9,12 +9,15 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 import engine
 from topology import Topology, load, plan
+
+if TYPE_CHECKING:
+    from components.local.servers.addresses import Addresses
 
 PROJECT = Path(__file__).resolve().parents[1]
 REGIONS = ("eu-central", "us-east", "ap-northeast")
@@ -22,6 +25,15 @@ REGIONS = ("eu-central", "us-east", "ap-northeast")
 
 def values(phase: int, regions: tuple[str, ...] = REGIONS, **more: Any) -> dict[str, Any]:
     return {"target": "local", "phase": str(phase), "regions": [{"name": name} for name in regions], **more}
+
+
+def partitioned(phase: int, **more: Any) -> dict[str, Any]:
+    """With the partitions that the dev stack has, which wait for phase 5."""
+    partitions = [
+        {"name": "americas", "slot": 1, "origin": "us-east", "serves": ["US"]},
+        {"name": "asia", "slot": 2, "origin": "ap-northeast", "serves": ["JP"]},
+    ]
+    return values(phase, partitions=partitions, conflicts={"model": "home-partition"}, **more)
 
 
 def topology(settings: Mapping[str, Any], stack: str = "bench") -> Topology:
@@ -77,6 +89,12 @@ def brought_up(phase: int, **more: Any) -> Iterator[Path]:
     with runtime() as home:
         engine.up(program(values(phase, **more)), state_file(home))
         yield home / "stacks" / "bench"
+
+
+def addresses_of(stack: Path) -> "Addresses":
+    from components.local.servers.addresses import Addresses
+
+    return Addresses(json.loads((stack / "block.json").read_text())["block"])
 
 
 def state_file(home: Path, stack: str = "bench") -> engine.StateFile:

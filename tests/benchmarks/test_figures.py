@@ -1,19 +1,26 @@
 """The parts of the benchmarks that are right or wrong; how long something takes is not tested anywhere."""
 
 import asyncio
+import json
 import os
+import re
 import signal
 import subprocess
 import sys
 import time
+import uuid
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
 from pathlib import Path
 
 import pytest
 
 import engine
 from benchmarks import __main__ as command
-from benchmarks import client, memory, preview, requests, stacks
+from benchmarks import client, latency, memory, preview, requests, stacks
 from engine.recorder import RecordingMonitor
+from operations.settings_file import SettingsFile
+from topology import load, plan
 
 
 def test_a_table_is_markdown() -> None:
@@ -154,6 +161,174 @@ def test_the_client_counts_no_other_answer() -> None:
 
 def test_the_limit_is_of_a_process_that_ends() -> None:
     assert len(client.limit(10, 2).latencies) == 10
+
+
+# users
+
+
+@asynccontextmanager
+async def answering(pause: float = 0.0, written: str = "eu-central") -> AsyncIterator[tuple[client.Users, list[bytes]]]:
+    """Users of a service that answers as the order service does, from one region, and what it was asked."""
+    asked: list[bytes] = []
+
+    async def serve(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        try:
+            while head := await reader.readuntil(b"\r\n\r\n"):
+                length = re.search(rb"Content-Length: (\d+)", head)
+                body = await reader.readexactly(int(length[1])) if length else b""
+                asked.append(head + body)
+                await asyncio.sleep(pause)
+                said = json.dumps({"id": str(uuid.uuid4())}).encode()
+                told = f"x-served-region: eu-central\r\nx-written-region: {written}\r\ncontent-length: {len(said)}"
+                status = "201 Created" if head.startswith(b"POST") else "200 OK"
+                writer.write(f"HTTP/1.1 {status}\r\n{told}\r\n\r\n".encode() + said)
+        except asyncio.IncompleteReadError:
+            writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    users = client.Users(host="127.0.0.1", port=server.sockets[0].getsockname()[1])
+    try:
+        yield users, asked
+    finally:
+        await users.close()
+        server.close()
+        await asyncio.sleep(0.05)
+
+
+def test_steady_users_wait_for_no_answer() -> None:
+    async def asked_steadily() -> tuple[list[client.Answer[int]], float]:
+        async with answering(pause=0.3) as (users, _):
+            began = time.perf_counter()
+            return await users.steadily(
+                20, 200, lambda number: (number, client.request("GET", "/")) if number % 2 else None
+            ), time.perf_counter() - began
+
+    answers, took = asyncio.run(asked_steadily())
+    assert sorted(each.what for each in answers) == list(range(1, 20, 2))
+    assert took < 2  # one after the other they would take three seconds
+    begun = sorted(each.begun for each in answers)
+    assert begun[-1] - begun[0] == pytest.approx(18 / 200)  # when they were due, not when they were sent
+    assert all(each.seconds >= 0.3 for each in answers)
+
+
+def test_an_answer_that_is_late_by_the_client_counts_as_late() -> None:
+    async def held_up() -> list[client.Answer[int]]:
+        async with answering() as (users, _):
+
+            def message(number: int) -> tuple[int, bytes]:
+                if number == 1:
+                    time.sleep(0.2)
+                return number, client.request("GET", "/")
+
+            return await users.steadily(3, 1000, message)
+
+    answers = {each.what: each for each in asyncio.run(held_up())}
+    assert answers[2].seconds > 0.15
+
+
+def test_busy_users_are_as_many_as_they_are() -> None:
+    async def busy() -> tuple[int, list[client.Answer[str]]]:
+        most = 0
+        async with answering(pause=0.02) as (users, asked):
+            until = asyncio.Event()
+            load = asyncio.create_task(users.busily(3, until, lambda: ("any", client.request("GET", "/"))))
+            while len(asked) < 30:
+                await asyncio.sleep(0.005)
+            until.set()
+            answers = await load
+            moments = sorted([(each.begun, 1) for each in answers] + [(each.ended, -1) for each in answers])
+            under_way = 0
+            for _, change in moments:
+                under_way += change
+                most = max(most, under_way)
+            return most, answers
+
+    most, answers = asyncio.run(busy())
+    assert most == 3
+    assert {each.status for each in answers} == {200}
+
+
+def test_users_whom_nobody_answers_are_told_so() -> None:
+    async def refused() -> client.Answer[str]:
+        async with answering() as (users, _):
+            users.port = 1
+            return await users.ask("alone", client.request("GET", "/"))
+
+    assert asyncio.run(refused()).status == 0
+
+
+# latency
+
+
+def test_the_stack_of_the_ladder_is_the_dev_stack() -> None:
+    written = SettingsFile.read("dev", stacks.PROJECT).config(lambda text: text, phase="5").own("meridian")
+    assert plan(load(written, "dev")) == stacks.topology(stacks.partitioned(5), "dev")
+
+
+def test_each_order_is_read_once_and_first_orders_are_apart(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latency, "CUSTOMERS", 4)
+    monkeypatch.setattr(latency, "REST", 0.0)
+    monkeypatch.setattr(latency, "SETTLED", 0.05)
+    monkeypatch.setattr(latency, "REGIONS", ("eu-central",))
+
+    async def measured() -> tuple[list[client.Answer[latency.What]], list[bytes]]:
+        async with answering() as (users, asked):
+            return await latency.Phase(number=1).measure(users, 0.5), asked
+
+    answers, asked = asyncio.run(measured())
+    kinds = [each.what[0] for each in answers]
+    assert kinds.count("first order") == 4
+    assert kinds.count("order") == 0.5 * latency.RATE / 2
+    assert kinds.count("read") > 10
+    orders = [json.loads(each.partition(b"\r\n\r\n")[2])["customer"] for each in asked if each.startswith(b"POST")]
+    assert len(set(orders[:4])) == 4
+    assert set(orders) == set(orders[:4])
+    read = [each.split()[1] for each in asked if each.startswith(b"GET /orders")]
+    assert len(read) == len(set(read)) == kinds.count("read")
+
+
+def test_an_order_that_was_written_elsewhere_is_not_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(latency, "REST", 0.0)
+
+    async def measured() -> None:
+        async with answering(written="us-east") as (users, _):
+            await latency.Phase(number=1).measure(users, 0.1)
+
+    with pytest.raises(ExceptionGroup) as raised:
+        asyncio.run(measured())
+    assert "written by us-east, not by eu-central and eu-central" in str(raised.value.exceptions[0])
+
+
+def slow(phase: int, region: str, factor: float) -> float:
+    """Seconds: near ones in phase 5 and at home, far ones else, and orders twice the reads."""
+    return factor * (0.01 if phase == 5 or region == "eu-central" else 0.2)
+
+
+def a_round(five: float) -> latency.Round:
+    factors: dict[latency.Kind, float] = {"order": 1.0, "read": 0.5, "first order": 3.0}
+    return {
+        (phase, kind, region): [slow(phase, region, factor) * (five if phase == 5 else 1.0)] * 10
+        for phase in latency.PHASES
+        for kind, factor in factors.items()
+        for region in stacks.REGIONS
+    }
+
+
+def test_latency_is_told_next_to_the_single_region_at_home() -> None:
+    rounds = [a_round(1.0), a_round(1.4), a_round(9.0)]
+    found = {(row[0], row[1][0]): row for row in latency.rows(rounds, "order")}
+    assert found["eu-central", "1"][5:] == ("the floor", "")
+    assert found["us-east", "1"][2:] == ("200.0", "200.0", "200.0", "20.00 / 20.00", "")
+    assert found["us-east", "4"][6] == ""  # not at home, so nothing is promised
+    assert found["us-east", "5"][2:] == ("14.0", "14.0", "14.0", "1.40 / 1.40", "met / met")
+    assert latency.rows([a_round(1.6)], "order")[-1][6] == "not met / not met"
+    assert all(len(row) == 6 for row in latency.rows(rounds, "read"))
+    assert latency.short_rows(rounds)[1] == (
+        "us-east",
+        *("200.0 / 200.0", "200.0 / 200.0", "14.0 / 14.0", "1.40"),
+        *("100.0 / 100.0", "100.0 / 100.0", "7.0 / 7.0"),
+    )
+    assert "us-east 42.0 ms" in latency.report(rounds)
 
 
 # memory
