@@ -105,6 +105,24 @@ def state_file(home: Path, stack: str = "bench") -> engine.StateFile:
     return file
 
 
+AS_TYPED = """
+import sys
+from pathlib import Path
+from operations import project
+project.FOLDER = Path(sys.argv[1])
+from operations.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def command(home: Path, settings: Mapping[str, Any], *words: str, stack: str = "bench") -> list[str]:
+    """`./meridian` with these words, for a stack whose settings lie in the runtime folder and not in the project."""
+    keys = {f"meridian:{key}": value for key, value in settings.items()}
+    (home / f"Pulumi.{stack}.yaml").write_text(json.dumps({"config": keys}))
+    (home / "Pulumi.yaml").write_text((PROJECT / "Pulumi.yaml").read_text())
+    return [sys.executable, "-c", AS_TYPED, str(home), *words, "--stack", stack]
+
+
 def table(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
     """A Markdown table, so that figures can be pasted where people compare them."""
     lines = [f"### {title}", "", f"| {' | '.join(head)} |", f"|{' --- |' * len(head)}"]

@@ -17,9 +17,12 @@ import pytest
 
 import engine
 from benchmarks import __main__ as command
-from benchmarks import client, latency, memory, preview, requests, stacks
+from benchmarks import client, hot_spot, latency, memory, preview, requests, stacks
 from engine.recorder import RecordingMonitor
+from operations.partitions import homes
 from operations.settings_file import SettingsFile
+from service.member import Member
+from service.settings import Database, Endpoint
 from topology import load, plan
 
 
@@ -331,6 +334,81 @@ def test_latency_is_told_next_to_the_single_region_at_home() -> None:
     assert "us-east 42.0 ms" in latency.report(rounds)
 
 
+# the hot spot
+
+
+def test_the_hot_partition_has_four_fifths_and_is_split_between_regions() -> None:
+    assert sum(hot_spot.GROUPS[group][1] for group in hot_spot.OF_BEFORE) == pytest.approx(0.8)
+    assert sum(share for _, share, _ in hot_spot.GROUPS.values()) == pytest.approx(1)
+    counts: dict[str, int] = {}
+    for group in hot_spot.OF_BEFORE:
+        region, _, number = hot_spot.GROUPS[group]
+        for customer in range(number):
+            home = f"00/{region}/{customer * 7 % 256:02x}"
+            counts[home] = counts.get(home, 0) + 1
+    assert homes.half(counts) == f"00/{hot_spot.GROUPS['who are moved'][0]}/00"
+
+
+def test_the_limit_of_a_writer_is_its_connections_by_the_way_of_a_commit() -> None:
+    database = Database(name="orders", user="service", password_file=Path("none"))
+    member = Member("main", Endpoint(host="127.0.0.1", port=1), database, capacity=1.0)
+    assert member.writes.size == hot_spot.CONNECTIONS
+    assert hot_spot.limit("ap-northeast") == pytest.approx(40 / 0.149)
+    assert hot_spot.limit("us-east") == pytest.approx(40 / 0.093)
+
+
+def ordered(
+    group: hot_spot.Group, ended: float, seconds: float, status: int = 201, region: str = "ap-northeast"
+) -> client.Answer[hot_spot.Group]:
+    head = f"HTTP/1.1 {status} Created\r\nx-written-region: {region}\r\n\r\n".encode()
+    return client.Answer(what=group, begun=ended - seconds, ended=ended, status=status, head=head)
+
+
+def a_split(*, failed: int = 0, moved_to: str = "us-east") -> hot_spot.Round:
+    """Ten seconds before, five meanwhile, ten after: ten, none and twenty orders a second of each group."""
+    answers: list[client.Answer[hot_spot.Group]] = []
+    for group in hot_spot.GROUPS:
+        answers += [ordered(group, at / 10, 0.4) for at in range(100)]
+        region = {"who are moved": moved_to, "who stay": "ap-northeast"}.get(group, "us-east")
+        answers += [ordered(group, 15 + at / 20, 0.1, region=region) for at in range(200)]
+    answers += [ordered("who stay", 12, 0.1, status=503)] * failed
+    return hot_spot.Round(
+        answers=answers,
+        windows={"before": (0, 10), "meanwhile": (10, 15), "after": (15, 25)},
+        steps=[(10.5, "clear"), (11.5, "copy")],
+        pause=0.25,
+        floor=0.2,
+        busy=[(float(second), 0.5 if second <= 10 else 0.9) for second in range(1, 26)],
+    )
+
+
+def test_a_split_is_told_before_meanwhile_and_after() -> None:
+    found = a_split()
+    every, stay, *_ = hot_spot.rows([found, found])
+    assert every == ("all", "30 / 0 / 60", "400 / 0 / 100", "400 / 0 / 100", "2.00 / 0.25 / 0.25")
+    assert stay[:2] == ("who stay", "10 / 0 / 20")
+    assert a_split(failed=2).seen("meanwhile") == (0, 0, 0)  # what failed is counted apart
+    windows = hot_spot.window_rows([found, a_split(failed=2)])
+    assert windows[0] == ("before", "10.0", "20", "0", "54%")
+    assert windows[1][3] == "2"
+    assert windows[2][1:3] == ("10.0", "20")
+
+
+def test_the_time_line_begins_before_the_split() -> None:
+    lines = {row[0]: row for row in hot_spot.time_line(a_split(failed=1))}
+    assert next(iter(lines)) == "-5"
+    assert lines["-1"][1:4] == ("30", "10", "400 / 400")
+    assert lines["0"][-1] == "clear"
+    assert lines["2"][1:] == ("0", "0", "", "0", "", "0", "", "1", "")
+    assert lines["5"][1] == "60"
+
+
+def test_a_split_that_moved_nobody_is_no_figure() -> None:
+    hot_spot.check(a_split())
+    with pytest.raises(RuntimeError, match="200 orders of those who are moved 200 were not written in us-east"):
+        hot_spot.check(a_split(moved_to="ap-northeast"))
+
+
 # memory
 
 
@@ -372,3 +450,18 @@ def test_a_runtime_folder_takes_along_what_no_record_tells_of() -> None:
         time.sleep(0.1)  # until it is that program, with that environment
     assert lost.wait(timeout=10) == -signal.SIGKILL
     assert not home.exists()
+
+
+def test_a_command_reads_its_settings_beside_what_runs(tmp_path: Path) -> None:
+    words = stacks.command(tmp_path, hot_spot.settings(5), "partition", "list")
+    told = subprocess.run(
+        words,
+        cwd=stacks.PROJECT,
+        env={**os.environ, "MERIDIAN_HOME": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert told.returncode == 2
+    assert "bench is not up" in told.stderr
