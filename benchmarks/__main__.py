@@ -9,7 +9,7 @@ from collections.abc import Sequence
 
 from benchmarks.stacks import PROJECT
 
-NAMES = ("bring_up", "preview", "policies", "requests", "memory")
+NAMES = ("bring_up", "preview", "policies", "requests", "memory", "latency", "hot_spot")
 
 
 def unknown(names: Sequence[str]) -> str | None:

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from benchmarks.client import Run, drive, limit, request
-from benchmarks.stacks import brought_up, table
+from benchmarks.stacks import addresses_of, brought_up, table
 
 HOME = "eu-central"
 CUSTOMERS = 100
@@ -38,21 +38,22 @@ class Pair:
     direct: Run
 
 
-def order() -> bytes:
+def order(customer: str | None = None, region: str = HOME) -> bytes:
     number = uuid.uuid4()
-    body = json.dumps({"customer": f"customer-{number.int % CUSTOMERS}", "item": "a thing", "quantity": 1}).encode()
+    customer = customer or f"customer-{number.int % CUSTOMERS}"
+    body = json.dumps({"customer": customer, "item": "a thing", "quantity": 1}).encode()
     return request(
         "POST",
         "/orders",
         body,
         Content_Type="application/json",
         Idempotency_Key=str(number),
-        X_User_Region=HOME,
+        X_User_Region=region,
     )
 
 
-def look(identity: str) -> bytes:
-    return request("GET", f"/orders/{identity}", X_User_Region=HOME)
+def look(identity: str, region: str = HOME) -> bytes:
+    return request("GET", f"/orders/{identity}", X_User_Region=region)
 
 
 def identities(run: Run) -> list[str]:
@@ -111,9 +112,7 @@ async def measured(rounds: int, roads: Roads) -> list[tuple[str, ...]]:
 
 
 def roads_of(stack: Path) -> Roads:
-    from components.local.servers.addresses import Addresses
-
-    addresses = Addresses(json.loads((stack / "block.json").read_text())["block"])
+    addresses = addresses_of(stack)
     entry, service = addresses.entry(), addresses.service(0)
     return {"through": (entry.host, entry.port), "direct": (service.host, service.port)}
 

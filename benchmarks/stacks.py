@@ -9,12 +9,15 @@ import threading
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import psutil
 
 import engine
 from topology import Topology, load, plan
+
+if TYPE_CHECKING:
+    from components.local.servers.addresses import Addresses
 
 PROJECT = Path(__file__).resolve().parents[1]
 REGIONS = ("eu-central", "us-east", "ap-northeast")
@@ -22,6 +25,15 @@ REGIONS = ("eu-central", "us-east", "ap-northeast")
 
 def values(phase: int, regions: tuple[str, ...] = REGIONS, **more: Any) -> dict[str, Any]:
     return {"target": "local", "phase": str(phase), "regions": [{"name": name} for name in regions], **more}
+
+
+def partitioned(phase: int, **more: Any) -> dict[str, Any]:
+    """With the partitions that the dev stack has, which wait for phase 5."""
+    partitions = [
+        {"name": "americas", "slot": 1, "origin": "us-east", "serves": ["US"]},
+        {"name": "asia", "slot": 2, "origin": "ap-northeast", "serves": ["JP"]},
+    ]
+    return values(phase, partitions=partitions, conflicts={"model": "home-partition"}, **more)
 
 
 def topology(settings: Mapping[str, Any], stack: str = "bench") -> Topology:
@@ -79,12 +91,36 @@ def brought_up(phase: int, **more: Any) -> Iterator[Path]:
         yield home / "stacks" / "bench"
 
 
+def addresses_of(stack: Path) -> "Addresses":
+    from components.local.servers.addresses import Addresses
+
+    return Addresses(json.loads((stack / "block.json").read_text())["block"])
+
+
 def state_file(home: Path, stack: str = "bench") -> engine.StateFile:
     folder = home / "stacks" / stack
     folder.mkdir(parents=True, exist_ok=True, mode=0o700)
     file = engine.StateFile(folder / "state.json", "benchmark")
     file.prepare()  # as the command does it beside its imports
     return file
+
+
+AS_TYPED = """
+import sys
+from pathlib import Path
+from operations import project
+project.FOLDER = Path(sys.argv[1])
+from operations.cli import main
+sys.exit(main(sys.argv[2:]))
+"""
+
+
+def command(home: Path, settings: Mapping[str, Any], *words: str, stack: str = "bench") -> list[str]:
+    """`./meridian` with these words, for a stack whose settings lie in the runtime folder and not in the project."""
+    keys = {f"meridian:{key}": value for key, value in settings.items()}
+    (home / f"Pulumi.{stack}.yaml").write_text(json.dumps({"config": keys}))
+    (home / "Pulumi.yaml").write_text((PROJECT / "Pulumi.yaml").read_text())
+    return [sys.executable, "-c", AS_TYPED, str(home), *words, "--stack", stack]
 
 
 def table(title: str, head: tuple[str, ...], rows: list[tuple[str, ...]]) -> str:
