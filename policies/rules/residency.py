@@ -135,8 +135,8 @@ def dumps_are_legal(resources: Sequence[Resource], settings: Settings) -> Iterat
     places = {each.at("name"): each.at("location") for each in resources if each.type == BUCKET and is_named(each)}
     for each in resources:
         source = each.at("sourceContents") if each.type == WORKFLOW else None
-        for bucket, place in places.items() if isinstance(source, str) else ():
-            if f"gs://{bucket}/" in source:
+        for bucket, place in places.items():
+            if isinstance(source, str) and f"gs://{bucket}/" in source:
                 for name in held(each.at("region"), settings):
                     for what in not_held_in("location", str(place).lower(), name, settings):
                         yield each, f"it dumps into {bucket}, whose {what}"
