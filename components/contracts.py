@@ -36,8 +36,10 @@ class FoundationOutputs(Protocol):
     partition_ids: Mapping[str, pulumi.Output[str]]  # what a partition's members belong to; aws: the global cluster
     write_endpoints: Mapping[str, pulumi.Output[str]]  # by partition: the name that always leads to the writer
     certificate_ids: Mapping[str, pulumi.Output[str]]  # by region: the certificate of the entry's hostname
-    # Not registered as an output: the one explicit provider that every resource of a cloud comes from.
+    # Not registered as outputs: the one explicit provider that every resource of a cloud comes from, and the key under
+    # which customers of other partitions are known to `main`, one for the stack; local: one of the credentials.
     provider: pulumi.ProviderResource | None
+    directory_key: pulumi.Output[str] | None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,10 +86,11 @@ class SecretsArgs:
     ground: pulumi.Input[str]
     key_ids: Mapping[str, pulumi.Input[str]]
     credentials: Mapping[str, pulumi.Input[str]]
+    directory_key: pulumi.Input[str]
 
 
 class SecretsOutputs(Protocol):
-    secret_ids: Mapping[str, pulumi.Output[str]]  # by use: database-<partition>, cache
+    secret_ids: Mapping[str, pulumi.Output[str]]  # by use: database-<partition>, directory, cache
     cache_password: pulumi.Output[str]  # secret; the region's own, shared with no other
 
 

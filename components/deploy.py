@@ -92,7 +92,14 @@ def deploy(topology: Topology, writers: Mapping[str, str] | None = None) -> Mapp
             secrets[region.name] = build(
                 "Secrets",
                 f"{app}-{region.name}-secrets",
-                SecretsArgs(topology=topology, region=region, ground=ground, key_ids=key_ids, credentials=credentials),
+                SecretsArgs(
+                    topology=topology,
+                    region=region,
+                    ground=ground,
+                    key_ids=key_ids,
+                    credentials=credentials,
+                    directory_key=foundation.directory_key,
+                ),
             )
         networks[region.name] = build(
             "Network",

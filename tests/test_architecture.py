@@ -23,7 +23,7 @@ MAY_IMPORT: dict[str, set[str]] = {
     "service": set(),
 }
 # A provider, and a password: no output of a component, only handed from one to the next.
-NOT_REGISTERED = {"provider", "cache_password"}
+NOT_REGISTERED = {"provider", "cache_password", "directory_key"}
 PULUMI_FREE = (
     "components.local.servers",
     "components.built",

@@ -31,11 +31,13 @@ from topology.witnesses import LEAST
 
 CLOUDS = frozenset({"aws", "gcp"})
 
+# Why there is one conflict model, and which databases have the others.
+MODELS_ADR = "docs/adr/0011-one-home-for-each-customer.md"
 REFUSED_MODELS = {
-    "last-writer-wins": "It drops one of two acknowledged writes without telling anyone; docs/adr/0011 says why, and "
+    "last-writer-wins": f"It drops one of two acknowledged writes without telling anyone; {MODELS_ADR} says why, and "
     "which databases do it.",
-    "consensus": "It needs another database than PostgreSQL, and every write would wait for another region; "
-    "docs/adr/0011 says why, and which databases do it.",
+    "consensus": f"It needs another database than PostgreSQL, and every write would wait for another region; "
+    f"{MODELS_ADR} says why, and which databases do it.",
 }
 
 
@@ -190,7 +192,8 @@ def check_conflicts(settings: Settings) -> Iterator[str]:
         yield sentence(
             f'conflicts.model: "{model}" is not supported.',
             REFUSED_MODELS.get(model, nearest(model, ["home-partition"])),
-            "Allowed: home-partition, where each customer's data has one writer.",
+            "Allowed: home-partition, where each customer's data has one writer. "
+            "Write `conflicts: {model: home-partition}`.",
         )
 
 

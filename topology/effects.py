@@ -91,10 +91,11 @@ def partition(step: Step, topology: Topology) -> Effect:
     if step.removes:
         return Effect(users="none", undo=f"What only {step.subject} held is lost.")
     slot = topology.partition(step.subject).slot
+    moved = topology.target == "local"  # nothing here moves customers on a cloud
     return Effect(
         users="none",
-        estimate=MOVE,
-        source=MOVE_SOURCE,
+        estimate=MOVE if moved else "",
+        source=MOVE_SOURCE if moved else "",
         undo=f"Slot {slot} belongs to {step.subject} for ever; closing it loses what its customers wrote.",
     )
 
@@ -120,7 +121,9 @@ JUDGES = {
     "keeper": unnoticed,
     "cache": unnoticed,
     "service": unnoticed,
+    "residency": unnoticed,
     "partition": partition,
+    "serves": unnoticed,
     "traffic": traffic,
 }
 

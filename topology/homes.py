@@ -7,8 +7,17 @@ partition begins with are one range, and no customer of before is in it: a parti
 """
 
 from collections.abc import Sequence
+from typing import Protocol, TypeVar
 
-from topology.model import PartitionPlan, RegionFacts, Topology
+from topology.model import RegionFacts, Topology
+
+
+class Serves(Protocol):
+    @property
+    def serves(self) -> tuple[str, ...]: ...
+
+
+AnyPartition = TypeVar("AnyPartition", bound=Serves)
 
 
 def born(slot: int) -> tuple[str, str]:
@@ -16,7 +25,7 @@ def born(slot: int) -> tuple[str, str]:
     return f"{slot:02d}/", f"{slot + 1:02d}/"
 
 
-def serving(partitions: Sequence[PartitionPlan], region: RegionFacts) -> PartitionPlan:
+def serving(partitions: Sequence[AnyPartition], region: RegionFacts) -> AnyPartition:
     """The partition of new customers in a region: whichever names its country, else its jurisdiction, else `main`."""
     for place in (region.country, region.jurisdiction):
         for partition in partitions:

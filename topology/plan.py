@@ -4,7 +4,7 @@ from collections.abc import Mapping, Sequence
 
 from topology.addressing import ZONES, zone_plans
 from topology.catalogue import catalogue
-from topology.checks import ranges, slot_of
+from topology.checks import MODELS_ADR, ranges, slot_of
 from topology.clouds import aws_plan, backups, gcp_plan, ownership, retention, service_plan
 from topology.distances import link
 from topology.errors import SettingsError
@@ -82,8 +82,9 @@ def check(settings: Settings, rung: Rung, partitions: Sequence[Place], planned: 
         )
     if rung.partitions and settings.conflicts.model is None:
         problems.append(
-            f"conflicts.model: {label} needs a declared conflict model. "
-            f"Write `conflicts: {{model: home-partition}}`, where each customer's data has one writer."
+            f"conflicts.model: is missing, and {label} needs a declared conflict model. Allowed: home-partition, where "
+            f"each customer's data has one writer; {MODELS_ADR} says why no other. "
+            f"Write `conflicts: {{model: home-partition}}`, or stay at {Phase.MULTI_REGION_READS.label}."
         )
     return problems
 

@@ -3,11 +3,12 @@
 The next `up` reads it back from the stack's state, so old forms must stay readable: `version` says which one it is.
 """
 
-from dataclasses import dataclass
-from typing import Any, cast
+from dataclasses import asdict, dataclass
+from typing import Any, cast, get_args
 
 from topology.errors import SettingsError
-from topology.model import Phase, Serving, Topology
+from topology.model import Phase, Serving, Target, Topology
+from topology.residency import Residency
 
 VERSION = 1
 
@@ -30,6 +31,8 @@ class PartitionSummary:
     origin: str
     durability: str
     members: dict[str, str]  # size by member name
+    serves: tuple[str, ...]
+    residency: Residency | None  # None: not known, because an earlier release exported it
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,7 +40,7 @@ class Summary:
     """What is remembered of a topology; also the view of it that transitions are computed from."""
 
     phase: Phase
-    target: str
+    target: Target
     app: str
     home: str
     policy: str
@@ -78,11 +81,20 @@ def summarise(topology: Topology) -> Summary:
                 origin=partition.origin,
                 durability=partition.durability,
                 members={name: topology.member(name).size for name in partition.members},
+                serves=tuple(sorted(partition.serves)),
+                residency=Residency(
+                    primary=in_order(partition.primary_jurisdictions), copies=in_order(partition.copy_jurisdictions)
+                ),
             )
             for partition in topology.partitions
         ),
         backups={backup.region: backup.copy_to for backup in topology.backups},
     )
+
+
+def in_order(places: tuple[str, ...] | None) -> tuple[str, ...] | None:
+    """Places in another order are no other rule."""
+    return None if places is None else tuple(sorted(places))
 
 
 def to_summary(topology: Topology) -> dict[str, Any]:
@@ -114,11 +126,23 @@ def to_summary(topology: Topology) -> dict[str, Any]:
                 "origin": partition.origin,
                 "durability": partition.durability,
                 "members": dict(partition.members),
+                "serves": list(partition.serves),
+                "residency": asdict(partition.residency) if partition.residency else None,
             }
             for partition in view.partitions
         ],
         "backups": view.backups,
     }
+
+
+def residency(record: dict[str, Any] | None) -> Residency | None:
+    if record is None:
+        return None
+    primary, copies = (record[key] for key in ("primary", "copies"))
+    return Residency(
+        primary=None if primary is None else tuple(map(str, primary)),
+        copies=None if copies is None else tuple(map(str, copies)),
+    )
 
 
 def from_summary(data: object) -> Summary:
@@ -135,7 +159,7 @@ def from_summary(data: object) -> Summary:
             )
         return Summary(
             phase=next(phase for phase in Phase if phase.label == record["phase"]),
-            target=str(record["target"]),
+            target=next(target for target in get_args(Target) if target == record["target"]),
             app=str(record["app"]),
             home=str(record["home"]),
             policy=str(record["policy"]),
@@ -158,6 +182,8 @@ def from_summary(data: object) -> Summary:
                     origin=str(partition["origin"]),
                     durability=str(partition["durability"]),
                     members={str(name): str(size) for name, size in partition["members"].items()},
+                    serves=tuple(map(str, partition.get("serves", ()))),
+                    residency=residency(partition.get("residency")),
                 )
                 for partition in record["partitions"]
             ),

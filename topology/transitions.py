@@ -10,12 +10,27 @@ from collections.abc import Collection, Iterator
 from dataclasses import dataclass
 from typing import Literal
 
+from topology import customers
+from topology.catalogue import catalogue
 from topology.errors import Refusal
 from topology.model import Phase, Serving, Topology
 from topology.summary import PartitionSummary, RegionSummary, Summary, summarise
 from topology.witnesses import keepers
 
-Kind = Literal["network", "vault", "member", "size", "durability", "keeper", "cache", "service", "partition", "traffic"]
+Kind = Literal[
+    "network",
+    "vault",
+    "member",
+    "size",
+    "durability",
+    "keeper",
+    "cache",
+    "service",
+    "residency",
+    "partition",
+    "serves",
+    "traffic",
+]
 
 RANK = {Serving.NONE: 0, Serving.STANDBY: 1, Serving.READS: 2, Serving.FULL: 3}
 
@@ -203,9 +218,24 @@ def added_partitions(old: Summary, new: Summary) -> Iterator[Step]:
                 kind="partition",
                 subject=partition.name,
                 removes=False,
-                text=f"Open the partition {partition.name}, written in {partition.origin}. Customers who are new where "
-                f"it serves belong to it; those of before stay where they are until operations move them.",
+                text=f"Open the partition {partition.name}, written in {partition.origin}. "
+                + customers.welcome(new, partition),
             )
+
+
+def changed_residency(old: Summary, new: Summary) -> Iterator[Step]:
+    for partition in new.partitions:
+        text = customers.residency_text(old.partition(partition.name), partition)
+        if text is not None:
+            yield Step(kind="residency", subject=partition.name, removes=False, text=text)
+
+
+def changed_serves(old: Summary, new: Summary) -> Iterator[Step]:
+    """Where new customers go; what a partition that is added takes over is said with that."""
+    for partition in new.partitions:
+        text = customers.serves_text(old.partition(partition.name), new, partition)
+        if text is not None:
+            yield Step(kind="serves", subject=partition.name, removes=False, text=text)
 
 
 def widened_traffic(old: Summary, new: Summary) -> Iterator[Step]:
@@ -337,7 +367,9 @@ def steps(old: Topology | Summary | None, new: Topology | Summary) -> tuple[Step
         *added_keepers(before, after),
         *added_caches(before, after),
         *raised_services(before, after),
+        *changed_residency(before, after),
         *added_partitions(before, after),
+        *changed_serves(before, after),
         *widened_traffic(before, after),
         *narrowed_traffic(before, after),
         *lowered_services(before, after),
@@ -445,6 +477,23 @@ def lost(old: Summary, new: Summary, retire: Collection[str]) -> dict[str, list[
     return found
 
 
+def forbidden(old: Summary, new: Summary, region: str) -> list[str]:
+    """The partitions whose member in a region goes because their residency does not allow it any more."""
+    here = catalogue(new.target).get(region)
+    found: list[str] = []
+    for name in held_in(old, region):
+        partition, _ = members_of(old)[name]
+        now = new.partition(partition.name)
+        if here and now and now.residency and name not in now.members and not now.residency.allows_copy(here):
+            found.append(partition.name)
+    return found
+
+
+def held_in(old: Summary, region: str) -> tuple[str, ...]:
+    found = old.region(region)
+    return found.members if found else ()
+
+
 def check(old: Topology | Summary | None, new: Topology | Summary, retire: Collection[str]) -> None:
     """Raise `Refusal` where a change would lose something that nobody gave up, or alter what never changes."""
     if old is None:
@@ -454,12 +503,15 @@ def check(old: Topology | Summary | None, new: Topology | Summary, retire: Colle
     down = before.phase > after.phase
     for region, things in lost(before, after, retire).items():
         dropped = after.region(region) is None
-        cause = "regions" if dropped or not down else "phase"
+        illegal = [] if dropped or down else forbidden(before, after, region)
+        cause = "phase" if down and not dropped else "residency" if illegal else "regions"
         lead = (
             f"dropping {region} would lose"
             if dropped
             else f"going from {label(before.phase)} down to {label(after.phase)} would lose, in {region}"
             if down
+            else f"{' and '.join(illegal)} may not be copied to {region} any more, and this change would lose there"
+            if illegal
             else f"this change would lose, in {region}"
         )
         # Home is never given up; what it holds of another partition goes with the region that the partition began in.
@@ -468,6 +520,9 @@ def check(old: Topology | Summary | None, new: Topology | Summary, retire: Colle
         remedy = (
             "Change it back; the home region cannot be given up."
             if before.home in names
+            else "Change it back; what home holds of a partition goes only with all of that partition: take it out of "
+            "`partitions`, and name the region that it began in under `retire`."
+            if not names
             else f"Change it back, or give {' and '.join(names)} up: `retire: [{', '.join(names)}]`."
         )
         problems.append(f"{cause}: {lead}: {'; '.join(things)}. {remedy}")

@@ -86,9 +86,11 @@ class Database(Component):
         # What waits for a member waits for those who answer for it: a copy is refused while its source has none.
         self.member_id = pulumi.Output.all(arn, *[instance.id for instance in instances]).apply(lambda known: known[0])
         self.endpoint = pulumi.Output.format("{0}:{1}", self.cluster.reader_endpoint, PORT)
-        self.access_id = pulumi.Output.format(
+        access = pulumi.Output.format(
             "{0}:rds-db:{1}:dbuser:{2}/{3}", ARN, place, self.cluster.cluster_resource_id, USER
         )
+        # So that no service is told of a partition before somebody answers for it, wherever the service is.
+        self.access_id = pulumi.Output.all(access, self.member_id).apply(lambda known: known[0])
         self.expose(member_id=self.member_id, endpoint=self.endpoint, access_id=self.access_id)
 
     def physical(self, *parts: str, limit: int) -> str:

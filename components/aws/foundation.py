@@ -23,6 +23,9 @@ PORT = 5432
 # CreateDBCluster, MasterUserPassword). These four need no escaping in a connection URL either (RFC 3986, unreserved).
 PASSWORD_LENGTH, PASSWORD_MARKS = 40, "-_.~"
 
+# Letters and digits: 256 bits and more, for an HMAC with SHA-256 (RFC 2104, section 3).
+DIRECTORY_KEY_LENGTH = 43
+
 GLOBAL_CLUSTER_IGNORES = [
     # It creates nothing: the origin's cluster makes the database. Unignored, an adopted cluster's name that is not
     # repeated here would replace the global cluster and expel its members (terraform-provider-aws #28187, #39368).
@@ -48,6 +51,7 @@ class Foundation(Component):
     write_endpoints: dict[str, pulumi.Output[str]]
     certificate_ids: dict[str, pulumi.Output[str]]
     provider: aws.Provider
+    directory_key: pulumi.Output[str]
 
     def __init__(self, name: str, args: FoundationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("aws", name, opts)
@@ -66,6 +70,7 @@ class Foundation(Component):
         clusters = {partition.name: self.global_cluster(partition.name, partition.origin) for partition in partitions}
         self.ground = self.transit = pulumi.Output.from_input(plan.account_id)
         self.credentials = {partition.name: self.password(partition.name).result for partition in partitions}
+        self.directory_key = self.secret_key()
         self.partition_ids = {partition: cluster.id for partition, cluster in clusters.items()}
         self.write_endpoints = {
             partition: pulumi.Output.format("{0}:{1}", cluster.endpoint, PORT)
@@ -104,6 +109,17 @@ class Foundation(Component):
             region=origin,
             opts=self.on_aws(protect=True, ignore_changes=GLOBAL_CLUSTER_IGNORES),
         )
+
+    def secret_key(self) -> pulumi.Output[str]:
+        """The same in every region and for ever: customers would not be found under another. Partitions may be added
+        at any time, so it is there from phase 1 on.
+        """
+        return random.RandomPassword(
+            f"{self.name}-directory-key",
+            length=DIRECTORY_KEY_LENGTH,
+            special=False,
+            opts=self.child(protect=True),
+        ).result
 
     def password(self, partition: str) -> random.RandomPassword:
         """What the partition is created with. A rotation changes the database and the secrets, and not this."""

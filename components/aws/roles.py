@@ -48,9 +48,9 @@ class Roles:
         starts = [
             allow("Logs", ["logs:CreateLogStream", "logs:PutLogEvents"], logs),
             *pulls(topology.service.image),
-            *self.reads_secrets(),
+            *self.reads_secrets("cache"),
         ]
-        runs = [*self.reads_secrets(), self.connects(self.own_members())]
+        runs = [*self.reads_secrets("cache", "directory"), self.connects(self.own_members())]
         self.policies = (self.policy("execution", self.execution, starts), self.policy("task", self.task, runs))
         # One policy per member elsewhere: a region that is gone takes its own along and changes no other.
         for name in self.remote_members():
@@ -77,13 +77,13 @@ class Roles:
         """Sign in to members' databases with IAM, as the one user that the service has there."""
         return allow("Connect", ["rds-db:connect"], *[self.args.databases[name].access_id for name in members])
 
-    def reads_secrets(self) -> list[Statement]:
-        """The cache's password. Not the database's: that is the administrator's, and the service signs in with IAM."""
+    def reads_secrets(self, *uses: str) -> list[Statement]:
+        """Never the database's: that is the administrator's, and the service signs in with IAM."""
         if self.args.cache is None or self.args.secrets is None:
             return []
         through = {"StringEquals": {"kms:ViaService": f"secretsmanager.{self.args.region.name}.amazonaws.com"}}
         return [
-            allow("Secret", ["secretsmanager:GetSecretValue"], self.args.secrets.secret_ids["cache"]),
+            allow("Secret", ["secretsmanager:GetSecretValue"], *[self.args.secrets.secret_ids[use] for use in uses]),
             {**allow("SecretKey", ["kms:Decrypt"], self.args.key_ids["secrets"]), "Condition": through},
         ]
 

@@ -5,6 +5,7 @@ password could be changed anywhere (terraform-aws-secrets-manager by lgallard, #
 """
 
 import json
+from collections.abc import Mapping
 
 import pulumi
 import pulumi_aws as aws
@@ -35,8 +36,8 @@ VERSION_IGNORES = ["secret_string", "version_stages"]
 
 
 class Secrets(Component):
-    """Outputs: `secret_ids` (ARNs; `database-<partition>` of every partition, and `cache`). `cache_password` is handed
-    to the cache and is no output.
+    """Outputs: `secret_ids` (ARNs; `database-<partition>` of every partition, `directory` and `cache`).
+    `cache_password` is handed to the cache and is no output.
     """
 
     secret_ids: dict[str, pulumi.Output[str]]
@@ -49,16 +50,22 @@ class Secrets(Component):
             f"{name}-cache-password", length=CACHE_PASSWORD_LENGTH, special=False, opts=self.child(protect=True)
         ).result
         self.secret_ids = {
-            f"database-{partition}": self.secret(
+            f"database-{partition}": self.login(
                 f"database-{partition}", (partition, "database"), ADMINISTRATOR, password
             )
             for partition, password in args.credentials.items()
         }
-        self.secret_ids["cache"] = self.secret("cache", ("cache",), USER, self.cache_password)
+        self.secret_ids["directory"] = self.secret(
+            "directory", ("directory",), "Key of the customers' digests", {"key": args.directory_key}
+        )
+        self.secret_ids["cache"] = self.login("cache", ("cache",), USER, self.cache_password)
         self.expose(secret_ids=self.secret_ids)
 
+    def login(self, use: str, parts: tuple[str, ...], username: str, password: pulumi.Input[str]) -> pulumi.Output[str]:
+        return self.secret(use, parts, f"{username} of {use}", {"username": username, "password": password})
+
     def secret(
-        self, use: str, parts: tuple[str, ...], username: str, password: pulumi.Input[str]
+        self, use: str, parts: tuple[str, ...], what: str, holds: Mapping[str, pulumi.Input[str]]
     ) -> pulumi.Output[str]:
         topology = self.args.topology
         assert topology.aws is not None, "checked with the settings"
@@ -66,7 +73,7 @@ class Secrets(Component):
         secret = aws.secretsmanager.Secret(
             f"{self.name}-{use}",
             name=name,
-            description=f"{username} of {use} in {self.region}",
+            description=f"{what} in {self.region}",
             kms_key_id=self.args.key_ids["secrets"],
             recovery_window_in_days=RECOVERY_DAYS,
             tags=tags(topology, name, region=self.region),
@@ -84,7 +91,7 @@ class Secrets(Component):
         aws.secretsmanager.SecretVersion(
             f"{self.name}-{use}-first",
             secret_id=secret.id,
-            secret_string=pulumi.Output.json_dumps({"username": username, "password": password}, sort_keys=True),
+            secret_string=pulumi.Output.json_dumps(holds, sort_keys=True),
             region=self.region,
             opts=self.child(depends_on=[policy], ignore_changes=VERSION_IGNORES),
         )

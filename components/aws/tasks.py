@@ -1,5 +1,6 @@
 """What one task of the service is: the image, its limits, and what it is told. docs/service.md lists the variables."""
 
+import json
 from collections.abc import Mapping
 from typing import Any
 
@@ -11,6 +12,7 @@ from components.aws.roles import Roles
 from components.aws.tags import tags
 from components.component import Component
 from components.contracts import ServiceArgs
+from topology.homes import newcomers
 
 CONTAINER = "service"
 USER = "service"  # in the databases, which it signs in to with IAM, and in the cache
@@ -120,7 +122,10 @@ def environment(args: ServiceArgs) -> list[Mapping[str, Any]]:
         "MERIDIAN_REGION_HOSTNAME": f"{region.name}.{hostname}",
         "MERIDIAN_DATABASE_USER": USER,
         "MERIDIAN_PARTITIONS": partitions(args),
+        "MERIDIAN_NEWCOMERS": json.dumps(newcomers(topology), sort_keys=True),
     }
+    if args.secrets is not None:
+        values["MERIDIAN_DIRECTORY_SECRET"] = args.secrets.secret_ids["directory"]
     if args.cache is not None:
         values["MERIDIAN_CACHE"] = args.cache.endpoint
         values["MERIDIAN_CACHE_USER"] = USER
@@ -139,6 +144,7 @@ def partitions(args: ServiceArgs) -> pulumi.Output[str]:
         found[partition.name] = {
             "read": args.databases[member].endpoint if member is not None and member in args.databases else None,
             "write": args.write_endpoints.get(partition.name),
+            "slot": partition.slot,
             "serves": list(partition.serves),
         }
     return pulumi.Output.json_dumps(found, sort_keys=True)

@@ -1,5 +1,6 @@
 """What an instance of the service is told; docs/service.md lists the variables."""
 
+import json
 from collections.abc import Mapping
 from typing import Any, cast
 
@@ -8,6 +9,7 @@ import pulumi
 from components.contracts import ServiceArgs
 from components.gcp import accounts
 from components.gcp.cache import USER, Cache
+from topology.homes import newcomers
 
 
 def environment(args: ServiceArgs) -> Mapping[str, pulumi.Input[str]]:
@@ -27,7 +29,10 @@ def environment(args: ServiceArgs) -> Mapping[str, pulumi.Input[str]]:
         "MERIDIAN_REGION_HOSTNAME": f"{region.name}.{hostname}",
         "MERIDIAN_DATABASE_USER": accounts.database_user(topology, region.name),
         "MERIDIAN_PARTITIONS": partitions(args),
+        "MERIDIAN_NEWCOMERS": json.dumps(newcomers(topology), sort_keys=True),
     }
+    if args.secrets is not None:
+        values["MERIDIAN_DIRECTORY_SECRET"] = args.secrets.secret_ids["directory"]
     if args.cache is not None:
         values["MERIDIAN_CACHE"] = args.cache.endpoint
         values["MERIDIAN_CACHE_USER"] = USER
@@ -45,6 +50,7 @@ def partitions(args: ServiceArgs) -> pulumi.Output[str]:
         found[partition.name] = {
             "read": args.databases[member].endpoint if member is not None and member in args.databases else None,
             "write": args.write_endpoints.get(partition.name),
+            "slot": partition.slot,
             "serves": list(partition.serves),
         }
     return pulumi.Output.json_dumps(found, sort_keys=True)

@@ -23,6 +23,9 @@ PORT = 5432
 # A password that needs no escaping in a connection URL (RFC 3986, unreserved).
 PASSWORD_LENGTH, PASSWORD_MARKS = 40, "-_.~"
 
+# Letters and digits: 256 bits and more, for an HMAC with SHA-256 (RFC 2104, section 3).
+DIRECTORY_KEY_LENGTH = 43
+
 # Whose agents do not exist until somebody asks for them, and must before a key is opened to them
 # (cloud.google.com/iam/docs/create-service-agents). Their addresses are in keys.py. Cloud Storage's cannot be asked for
 # in this way (terraform-google-project-factory #803); keys.py says how.
@@ -45,6 +48,7 @@ class Foundation(Component):
     write_endpoints: dict[str, pulumi.Output[str]]
     certificate_ids: dict[str, pulumi.Output[str]]
     provider: gcp.Provider
+    directory_key: pulumi.Output[str]
 
     def __init__(self, name: str, args: FoundationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("gcp", name, opts)
@@ -70,6 +74,7 @@ class Foundation(Component):
         )
         self.transit = after(vpc.network.id, vpc.connection, firewall.association)
         self.credentials = {partition: self.password(partition).result for partition in partitions}
+        self.directory_key = self.secret_key()
         self.partition_ids = {}
         self.write_endpoints = {
             partition: pulumi.Output.from_input(f"{paths.write_host(topology, partition)}:{PORT}")
@@ -99,6 +104,17 @@ class Foundation(Component):
             service=f"{service}.googleapis.com",
             opts=self.on_gcp(),
         )
+
+    def secret_key(self) -> pulumi.Output[str]:
+        """The same in every region and for ever: customers would not be found under another. Partitions may be added
+        at any time, so it is there from phase 1 on.
+        """
+        return random.RandomPassword(
+            f"{self.name}-directory-key",
+            length=DIRECTORY_KEY_LENGTH,
+            special=False,
+            opts=self.child(protect=True),
+        ).result
 
     def password(self, partition: str) -> random.RandomPassword:
         """What the partition is created with. A rotation changes the database and the secrets, and not this."""

@@ -25,6 +25,7 @@ ARTIFACTS = re.compile(
 # To reach an instance through Google's connectors, and to sign in to it with IAM.
 SIGNS_IN = {"client": "roles/cloudsql.client", "user": "roles/cloudsql.instanceUser"}
 USES_CACHE = "roles/memorystore.dbConnectionUser"
+READS_SECRET = "roles/secretmanager.secretAccessor"  # noqa: S105
 
 # On a machine; Cloud Run writes by itself. For the project as a whole, because neither belongs to anything smaller.
 REPORTS = {"log-writer": "roles/logging.logWriter", "metric-writer": "roles/monitoring.metricWriter"}
@@ -33,7 +34,8 @@ REPORTS = {"log-writer": "roles/logging.logWriter", "metric-writer": "roles/moni
 class Roles:
     """`email` is the service account; what runs as it waits for `grants`.
 
-    It reads no secret: the one there is, is the database's administrator's.
+    Of its region's secrets it reads one, the key of the customers' digests; the others are the databases'
+    administrators'.
     """
 
     email: str
@@ -52,6 +54,8 @@ class Roles:
         if args.cache is not None:
             condition = only("cache", args.cache.cache_id, "memorystore.googleapis.com")
             grants.append(self.grant("cache", USES_CACHE, condition))
+        if args.secrets is not None:
+            grants.append(self.reads("directory", args.secrets.secret_ids["directory"]))
         if machines:
             grants += [self.grant(part, role) for part, role in REPORTS.items()]
             grants += self.pulls(args.topology.service.image)
@@ -79,6 +83,17 @@ class Roles:
         resource = pulumi.Output.format("projects/{0}/instances/{1}", paths.project(self.args.topology), instance)
         condition = only(member, resource, "sqladmin.googleapis.com")
         return [self.grant(f"{member}-{part}", role, condition) for part, role in SIGNS_IN.items()]
+
+    def reads(self, use: str, secret_id: pulumi.Input[str]) -> pulumi.Resource:
+        """On the secret itself, which is narrower than a condition on the project."""
+        return gcp.secretmanager.SecretIamMember(
+            f"{self.owner.name}-{use}-secret",
+            project=self.args.ground,
+            secret_id=secret_id,
+            role=READS_SECRET,
+            member=f"serviceAccount:{self.email}",
+            opts=self.owner.child(),
+        )
 
     def pulls(self, image: str) -> list[pulumi.Resource]:
         """The image's repository where it is in this project; whoever owns another has to let the account in there. On

@@ -1,9 +1,11 @@
-"""A region's own copies of what its operators must know.
+"""A region's own copies of what its operators and its service must know.
 
 One secret per region and use, in that region alone: where a secret is kept can never be changed, so one that spanned
 the regions would be replaced by the phase that adds one (replacement.csv: replication). Not a RegionalSecret, which
 has an endpoint and a form of name of its own that not everything that reads secrets knows (k8s-config-connector #6651).
 """
+
+from collections.abc import Mapping
 
 import pulumi
 import pulumi_gcp as gcp
@@ -33,9 +35,9 @@ VERSION_IGNORES = [
 
 
 class Secrets(Component):
-    """Outputs: `secret_ids` (full names; `database-<partition>` of every partition). None for the cache: it is entered
-    with the service account's own token, so there is no password to keep and `cache_password` is empty
-    (cloud.google.com/memorystore/docs/valkey/about-iam-auth).
+    """Outputs: `secret_ids` (full names; `database-<partition>` of every partition, and `directory`). None for the
+    cache: it is entered with the service account's own token, so there is no password to keep and `cache_password` is
+    empty (cloud.google.com/memorystore/docs/valkey/about-iam-auth).
     """
 
     secret_ids: dict[str, pulumi.Output[str]]
@@ -46,16 +48,29 @@ class Secrets(Component):
         self.args, self.region = args, args.region.name
         self.cache_password = pulumi.Output.from_input("")
         self.secret_ids = {
-            f"database-{partition}": self.secret(partition, password)
+            f"database-{partition}": self.secret(
+                f"database-{partition}",
+                (partition, "database"),
+                {"username": ADMINISTRATOR, "password": password},
+                partition=partition,
+            )
             for partition, password in args.credentials.items()
         }
+        self.secret_ids["directory"] = self.secret("directory", ("directory",), {"key": args.directory_key})
         self.expose(secret_ids=self.secret_ids)
 
-    def secret(self, partition: str, password: pulumi.Input[str]) -> pulumi.Output[str]:
-        topology, use = self.args.topology, f"database-{partition}"
+    def secret(
+        self,
+        use: str,
+        parts: tuple[str, ...],
+        holds: Mapping[str, pulumi.Input[str]],
+        *,
+        partition: str | None = None,
+    ) -> pulumi.Output[str]:
+        topology = self.args.topology
         secret = gcp.secretmanager.Secret(
             f"{self.name}-{use}",
-            secret_id=names.name(topology, self.region, partition, "database", limit=NAME_LIMIT),
+            secret_id=names.name(topology, self.region, *parts, limit=NAME_LIMIT),
             project=self.args.ground,
             replication=gcp.secretmanager.SecretReplicationArgs(
                 user_managed=gcp.secretmanager.SecretReplicationUserManagedArgs(
@@ -79,7 +94,7 @@ class Secrets(Component):
             f"{self.name}-{use}-first",
             secret=secret.id,
             project=self.args.ground,
-            secret_data=pulumi.Output.json_dumps({"username": ADMINISTRATOR, "password": password}, sort_keys=True),
+            secret_data=pulumi.Output.json_dumps(holds, sort_keys=True),
             opts=self.child(ignore_changes=VERSION_IGNORES),
         )
         return secret.id

@@ -118,6 +118,7 @@ class Foundation(Component):
     write_endpoints: dict[str, pulumi.Output[str]]
     certificate_ids: dict[str, pulumi.Output[str]]
     provider: pulumi.ProviderResource | None
+    directory_key: pulumi.Output[str] | None
 
     def __init__(self, name: str, args: FoundationArgs, opts: pulumi.ResourceOptions | None = None) -> None:
         super().__init__("local", name, opts)
@@ -135,7 +136,7 @@ class Foundation(Component):
         self.ground = pulumi.Output.all(block.id, *files).apply(lambda ids: ids[0])
         self.transit = pulumi.Output.all(block.id, network.id).apply(lambda ids: ids[0])
         self.partition_ids, self.write_endpoints, self.certificate_ids = {}, {}, {}
-        self.provider = None
+        self.provider = self.directory_key = None
         self.expose(
             ground=self.ground,
             transit=self.transit,

@@ -64,14 +64,16 @@ class Place:
 
 def run(options: argparse.Namespace) -> int:
     stack = Stack.open(options.stack)
+    if stack.target != "local":
+        raise Refused(
+            f"target: partition works on local, and {stack.name} is a stack of the target {stack.target}, where a "
+            f"customer stays with the partition that they began in, or the image moves them by its own means. There, "
+            f"`{stack.command('preview')}` shows the partitions and who is new to which, and failover, "
+            f"switchover and failback move a partition's writer with --partition."
+        )
     outputs = outputs_of(stack)
     if not outputs or "topology" not in outputs:
         raise Refused(f"{stack.name} is not up. `{stack.command('up')}` builds it.")
-    if stack.target != "local":
-        raise Refused(
-            f"target: partitions on {stack.target} are moved by the image's own means; only the local target has this "
-            "command."
-        )
     known = partition_map.newest(stack.folder)
     if known is None:
         raise Refused(f"no region of {stack.name} has a partition map. `{stack.command('up')}` gives it one.")

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from .resource import UNKNOWN, Resource, is_empty
-from .rule import rule
+from .rule import rule, stack_rule
 from .settings import Settings
 
 # Where what a type keeps is held. Beside data itself: keys, secrets, logs and topics, which say much about it.
@@ -42,6 +42,15 @@ PLACES: Mapping[str, tuple[str, ...]] = {
 OPTIONAL = frozenset(
     ("replicas.region", "customPlacementConfig.dataLocations", "settings.backupConfiguration.location")
 )
+
+# What copies a database's snapshots or its automated backups into another region, and the argument that says where to.
+SNAPSHOTS: Mapping[str, str] = {
+    "aws:rds/clusterSnapshotCopy:ClusterSnapshotCopy": "destinationRegion",
+    "aws:rds/instanceAutomatedBackupsReplication:InstanceAutomatedBackupsReplication": "region",
+    "aws:rds/snapshotCopy:SnapshotCopy": "destinationRegion",
+}
+BUCKET = "gcp:storage/bucket:Bucket"
+WORKFLOW = "gcp:workflows/workflow:Workflow"
 
 REGION_OF_ARN = re.compile(r"arn:aws[\w-]*:[\w-]+:(?P<region>[a-z0-9-]+):")
 
@@ -82,27 +91,59 @@ def lives_where_allowed(resource: Resource, settings: Settings) -> Iterator[str]
 
 def member_is_legal(resource: Resource, settings: Settings) -> Iterator[str]:
     """A partition narrows what its data class allows."""
-    partition = settings.partitions.get(str(resource.labels.get("partition", "")))
-    region = resource.at("region")
-    if partition is not None and region is not UNKNOWN and region and region not in partition.copies:
-        where = ", ".join(partition.copies)
-        yield f"region is {region!r}, and {resource.labels['partition']} may be held only in {where}"
+    name = str(resource.labels.get("partition", ""))
+    paths = ("region", "settings.backupConfiguration.location") if keeps_backups(resource) else ("region",)
+    for path in paths:
+        yield from not_held_in(path, resource.at(path), name, settings)
+
+
+def not_held_in(path: str, place: Any, name: str, settings: Settings) -> Iterator[str]:
+    partition = settings.partitions.get(name)
+    if partition is not None and place is not UNKNOWN and place and place not in partition.copies:
+        yield f"{path} is {place!r}, and {name} may be held only in {', '.join(partition.copies)}"
+
+
+def held(region: Any, settings: Settings) -> list[str]:
+    """The partitions that have a member in a region."""
+    found = settings.regions.get(region) if isinstance(region, str) else None
+    return sorted(name.removesuffix(f"-{region}") for name in found.members) if found is not None else []
 
 
 def copies_are_legal(resource: Resource, settings: Settings) -> Iterator[str]:
     """A backup holds every partition that has a member in its region."""
-    here = resource.at("region")
-    region = settings.regions.get(here) if isinstance(here, str) else None
-    held = {name.removesuffix(f"-{here}") for name in region.members} if region is not None else set()
     for destination in resource.values("rules.copyActions.destinationVaultArn"):
         found = REGION_OF_ARN.match(destination) if isinstance(destination, str) else None
         if found is None:
             continue
-        for name in sorted(held):
+        for name in held(resource.at("region"), settings):
             partition = settings.partitions.get(name)
             if partition is not None and found["region"] not in partition.copies:
                 where = ", ".join(partition.copies)
                 yield f"rules.copyActions goes to {found['region']!r}, and {name} may be held only in {where}"
+
+
+def snapshots_are_legal(resource: Resource, settings: Settings) -> Iterator[str]:
+    """Its tags say whose it is; what says nothing may be anybody's."""
+    path = SNAPSHOTS[resource.type]
+    whose = str(resource.labels.get("partition", ""))
+    for name in [whose] if whose in settings.partitions else settings.partitions:
+        yield from not_held_in(path, resource.at(path), name, settings)
+
+
+def dumps_are_legal(resources: Sequence[Resource], settings: Settings) -> Iterator[tuple[Resource | None, str]]:
+    """On Google Cloud a region's workflow names the bucket that it dumps the region's members into."""
+    places = {each.at("name"): each.at("location") for each in resources if each.type == BUCKET and is_named(each)}
+    for each in resources:
+        source = each.at("sourceContents") if each.type == WORKFLOW else None
+        for bucket, place in places.items():
+            if isinstance(source, str) and f"gs://{bucket}/" in source:
+                for name in held(each.at("region"), settings):
+                    for what in not_held_in("location", str(place).lower(), name, settings):
+                        yield each, f"it dumps into {bucket}, whose {what}"
+
+
+def is_named(bucket: Resource) -> bool:
+    return isinstance(bucket.at("name"), str) and isinstance(bucket.at("location"), str)
 
 
 def replication_is_named(resource: Resource, _: Settings) -> Iterator[str]:
@@ -143,6 +184,19 @@ RULES = (
         ("aws:backup/plan:Plan",),
         "A backup's copy is a copy of the data and obeys the same rule.",
         "Copy to a region that `residency.copies` allows.",
+    ),
+    rule(
+        "residency-snapshot",
+        snapshots_are_legal,
+        SNAPSHOTS,
+        "A snapshot or an automated backup in another region is a copy of the data there.",
+        "Copy to a region that `residency.copies` of the partition allows, and tag the copy with its partition.",
+    ),
+    stack_rule(
+        "residency-dump",
+        dumps_are_legal,
+        "A dump is a copy of the data, and lies where its bucket does.",
+        "Dump into a bucket of a region that `residency.copies` of the partition allows.",
     ),
     rule(
         "residency-secret-replicas",

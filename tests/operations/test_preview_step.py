@@ -198,3 +198,55 @@ def test_what_is_replaced_takes_along_what_hangs_on_it() -> None:
     now = {key: known(key, {**kept, "multiRegion": True}), CLUSTER: was[CLUSTER]}
     found = judged([updated(CLUSTER, "same"), updated(key)], was, now)
     assert {change.type: change.op for change in found} == {key: "replace", CLUSTER: "same"}
+
+
+def test_a_step_to_several_partitions_says_whose_customers_go_where(copy: Copy) -> None:
+    found = against(copy, keep, "--phase", "5", "--json", phase=4, stack="dev").document
+    opened = {step["subject"]: step for step in found["steps"] if step["kind"] == "partition"}
+    assert set(opened) == {"americas", "asia"}
+    assert "Who is new in US belongs to it: users of us-east." in opened["americas"]["text"]
+    assert "`./meridian partition move --homes 00/us-east --to americas`" in opened["americas"]["text"]
+    assert "their writes pause" in opened["americas"]["estimate"]
+    made = {step["subject"] for step in found["steps"] if step["kind"] == "member"}
+    assert {f"americas-{region}" for region in ("us-east", "eu-central", "ap-northeast")} <= made
+    assert found["counts"]["delete"] == found["counts"]["replace"] == 0
+
+
+def test_on_a_cloud_it_promises_no_command(copy: Copy) -> None:
+    found = against(copy, keep, "--phase", "5", "--json", phase=4).document
+    (opened,) = [step for step in found["steps"] if step["kind"] == "partition"]
+    assert opened["text"].endswith("Customers of before stay where they are: on aws no command moves them.")
+    assert opened["estimate"] == ""
+
+
+def test_another_place_that_a_partition_serves_is_a_step(copy: Copy) -> None:
+    settings = copy.folder / f"Pulumi.{STACK}.yaml"
+    text = settings.read_text()
+    assert "serves: [US, CA, MX, BR]" in text
+    settings.write_text(text.replace("serves: [US, CA, MX, BR]", "serves: [CA]"))
+    outcome = against(copy, keep, "--phase", "5", phase=5)
+    assert "Let americas no longer serve BR, MX, US." in outcome.stdout
+    assert "who is new in no listed region belongs to it" in outcome.stdout
+
+
+@pytest.mark.parametrize("model", ["last-writer-wins", "consensus"])
+def test_a_conflict_model_that_is_refused_is_refused_in_the_preview(copy: Copy, model: str) -> None:
+    text = copy.settings.read_text()
+    assert "model: home-partition" in text
+    copy.settings.write_text(text.replace("model: home-partition", f"model: {model}"))
+    outcome = copy.run("preview", "--phase", "5")
+    assert outcome.status == 2
+    assert f'conflicts.model: "{model}" is not supported.' in outcome.stderr
+    assert "docs/adr/0011-one-home-for-each-customer.md" in outcome.stderr
+
+
+@pytest.mark.parametrize("stack", ["production-aws", "production-gcp"])
+@pytest.mark.parametrize("words", [("list",), ("move", "--homes", "00", "--to", "americas")])
+def test_moving_customers_is_refused_on_a_cloud_with_what_works_there(
+    copy: Copy, stack: str, words: tuple[str, ...]
+) -> None:
+    outcome = copy.run("partition", words[0], *words[1:], "--stack", stack)
+    assert (outcome.status, outcome.stdout) == (2, "")
+    assert f"{stack} is a stack of the target {stack.removeprefix('production-')}" in outcome.stderr
+    assert f"./meridian preview --stack {stack}" in outcome.stderr
+    assert "switchover and failback move a partition's writer with --partition" in outcome.stderr

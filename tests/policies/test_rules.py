@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 
 import pytest
 
@@ -13,14 +13,20 @@ from policies.rules.rule import ResourceRule
 from policies.rules.settings import Settings
 from policies.rules.table import Row
 from tests.components import sdk
-from tests.policies.cases import ABROAD, AWS, CASES, CLUSTER, INSTANCE, Case
-from tests.policies.graphs import LADDER, STACKS, changed, judged, names, refused, resources, settings
+from tests.policies.cases import ABROAD, AWS, CASES, CLUSTER, GCP, INSTANCE, SQL, Case
+from tests.policies.graphs import LADDER, STACKS, changed, config, judged, names, refused, resources, settings
 
 THEMES = (residency, encryption, protection, exposure)
 BUILT = [case for case in CASES if STACKS[case.stack] in HIGHEST]
 
 # Those with a test of their own below: what is wrong with them lies in the settings.
-BY_SETTINGS = {"residency-configured", "residency-partition", "residency-backup-copy"}
+BY_SETTINGS = {
+    "residency-configured",
+    "residency-partition",
+    "residency-backup-copy",
+    "residency-snapshot",
+    "residency-dump",
+}
 
 
 @pytest.mark.parametrize(("stack", "phase"), LADDER)
@@ -72,6 +78,61 @@ def test_a_partition_narrows_what_its_class_allows() -> None:
     assert ("residency-backup-copy", "meridian-eu-west-1-backup-plan") in told
 
 
+def at_home(stack: str, *, copies: list[str] | None = None) -> Settings:
+    """The stack's settings at phase 5, but that `americas` may be held in its own country alone."""
+    origin = "us-east-1" if stack == AWS else "us-east4"
+    narrow = {"origin": origin, "members": [origin], "primary": [origin], "copies": copies or [origin]}
+    return settings(stack, 5, partitions={**config(stack, 5)["partitions"], "americas": narrow})
+
+
+@pytest.mark.parametrize(("stack", "type_", "europe"), [(AWS, CLUSTER, "eu-west-1"), (GCP, SQL, "europe-west3")])
+def test_no_member_or_backup_of_a_partition_leaves_its_residency(stack: str, type_: str, europe: str) -> None:
+    """Other partitions may be there, and stay."""
+    found = judged(resources(stack, 5), at_home(stack))
+    caught = {each.resource.name for each in found if each.rule.name == "residency-partition" and each.resource}
+    members = {each.name for each in resources(stack, 5) if each.type == type_ and europe in each.name}
+    assert {name for name in members if name.startswith("americas-")} <= caught
+    assert not {name for name in caught if name.startswith("main-")}
+
+
+def test_a_partitions_own_backups_stay_where_it_may_be() -> None:
+    path, name = "settings.backupConfiguration.location", "americas-us-east4-instance"
+    legal, by = changed(resources(GCP, 5), SQL, path, "us-east4", name=name), at_home(GCP)
+    abroad = changed(legal, SQL, path, "europe-west3", name=name)
+
+    def told(found: Sequence[Resource]) -> list[str]:
+        return [each.what for each in judged(found, by) if each.resource and each.resource.name == name]
+
+    assert not [what for what in told(legal) if "backupConfiguration" in what]
+    assert f"{path} is 'europe-west3', and americas may be held only in us-east4" in told(abroad)
+
+
+@pytest.mark.parametrize(
+    ("type_", "path"), [pytest.param(type_, path, id=type_) for type_, path in residency.SNAPSHOTS.items()]
+)
+def test_a_copy_of_a_snapshot_stays_where_its_partition_may_be(type_: str, path: str) -> None:
+    def planted(place: str, **tags: str) -> list[str]:
+        copy = Resource(urn="u", type=type_, name="copy", props={path: place, "tags": tags})
+        return [each.what for each in judged([copy], at_home(AWS)) if each.rule.name == "residency-snapshot"]
+
+    assert planted("eu-west-1", partition="main") == []
+    assert planted("us-east-1", partition="americas") == []
+    said = f"{path} is 'eu-west-1', and americas may be held only in us-east-1"
+    assert planted("eu-west-1", partition="americas") == [said]
+    assert planted("eu-west-1") == [said], "it may be anybody's"
+
+
+def test_dumps_go_where_every_partition_of_their_region_may_be() -> None:
+    def told(by: Settings) -> list[str]:
+        return [each.message for each in judged(resources(GCP, 5), by) if each.rule.name == "residency-dump"]
+
+    assert told(settings(GCP, 5)) == []
+    (said,) = [message for message in told(at_home(GCP)) if message.startswith("meridian-us-east4-")]
+    assert "it dumps into meridian-production-gcp-europe-west3" in said
+    assert "location is 'europe-west3', and americas may be held only in us-east4" in said
+    assert told(at_home(GCP, copies=["us-east4", "europe-west3", "europe-west1"])) == []
+
+
 def test_retention_follows_the_settings() -> None:
     assert "protection-point-in-time" in names(resources(AWS, 1), settings(AWS, 1, point_in_time_days=36))
     assert "protection-vault-lock" not in names(resources(AWS, 1), settings(AWS, 1, backup_days=400))
@@ -114,6 +175,7 @@ def spoken_of() -> Iterator[tuple[str, str]]:
     """Every type and path that a table names."""
     for table in (residency.PLACES, encryption.KEYS):
         yield from ((type_, path) for type_, paths in table.items() for path in paths)
+    yield from residency.SNAPSHOTS.items()
     yield from exposure.GROUPS.items()
     yield from ((type_, "policy") for type_ in ("aws:iam/policy:Policy", "aws:kms/key:Key"))
     yield from ((row.type, row.path) for row in rows())

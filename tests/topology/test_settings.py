@@ -134,7 +134,10 @@ def test_one_clear_message(change: dict[str, Any], words: list[str]) -> None:
             ["partitions[0].residency: the data of americas may not be written in us-east"],
         ),
         ({"phase": 5, "partitions": []}, ["partitions: active-active needs at least one beside main"]),
-        ({"phase": 5, "partitions": [AMERICAS], "conflicts": {}}, ["conflicts.model: active-active needs a declared"]),
+        (
+            {"phase": 5, "partitions": [AMERICAS], "conflicts": {}},
+            ["conflicts.model: is missing", "active-active needs a declared"],
+        ),
         (
             {"phase": 4, "regions": [{"name": "us-east"}, {"name": "eu-west"}], "database": {"durability": "quorum"}},
             ["database.durability:", "needs 3 members of main", "gives it 2", "async"],

@@ -46,6 +46,7 @@ def ground(of: Topology) -> Graph:
                     ground=foundation.ground,
                     key_ids=keys.key_ids,
                     credentials=foundation.credentials,
+                    directory_key=foundation.directory_key,
                 ),
                 opts,
             )

@@ -70,7 +70,8 @@ def test_a_global_cluster_and_a_password_per_partition(phase: int, expected: set
         assert not {"databaseName", "sourceDbClusterIdentifier"} & set(cluster.inputs)
         assert seen["write_endpoints known"][partition].endswith(":5432")
     assert {one.name for one in graph.of_type(PASSWORD)} == {
-        f"meridian-foundation-{partition}-password" for partition in expected
+        "meridian-foundation-directory-key",
+        *(f"meridian-foundation-{partition}-password" for partition in expected),
     }
 
 
@@ -84,7 +85,7 @@ def test_what_an_adopted_or_failed_over_global_cluster_shows_replaces_nothing() 
 
 
 def test_passwords_are_what_aurora_takes() -> None:
-    (password,) = foundation(planned(1)).of_type(PASSWORD)
+    password = foundation(planned(1)).named("meridian-foundation-main-password")
     assert password.protect
     assert password.ignore_changes == ()
     assert 8 <= password.inputs["length"] <= 128
@@ -143,3 +144,12 @@ def test_the_comparison_can_fail() -> None:
     """Another port or zone id is a change, and so is a region that goes."""
     assert changed(built(4), built(2)) != []
     assert changed(built(3), built(3, nat="regional")) != []
+
+
+def test_the_directorys_key_is_one_for_the_stack_from_the_first_phase_on() -> None:
+    """Under another key no customer would be found again."""
+    first, last = (foundation(planned(phase)).named("meridian-foundation-directory-key") for phase in (1, 5))
+    assert first.inputs == last.inputs
+    assert first.protect
+    # 62 signs: log2(62) * 43 = 256 bits.
+    assert (first.inputs["length"], first.inputs["special"]) == (43, False)

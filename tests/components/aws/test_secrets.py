@@ -34,6 +34,7 @@ def alone(seen: dict[str, Any]) -> Graph:
                 ground=ACCOUNT,
                 key_ids={"secrets": "arn:key"},
                 credentials={"main": pulumi.Output.secret("of main"), "europe": pulumi.Output.secret("of europe")},
+                directory_key=pulumi.Output.secret("of all"),
             ),
         )
         seen["ids"] = set(made.secret_ids)
@@ -43,12 +44,12 @@ def alone(seen: dict[str, Any]) -> Graph:
 
 
 @pytest.mark.parametrize("phase", range(1, 6))
-def test_every_region_in_use_has_every_partitions_secret_and_its_caches(phase: int) -> None:
+def test_every_region_in_use_has_every_partitions_secret_the_directorys_and_its_caches(phase: int) -> None:
     of = planned(phase)
     found = {(one.inputs["region"], one.name.split("-secrets-")[1]) for one in built(phase).of_type(SECRET)}
-    uses = {"cache", *(f"database-{partition.name}" for partition in of.partitions if partition.members)}
+    uses = {"cache", "directory", *(f"database-{partition.name}" for partition in of.partitions if partition.members)}
     assert found == {(region.name, use) for region in of.regions_in_use for use in uses}
-    assert len(uses) == (3 if phase == 5 else 2)
+    assert len(uses) == (4 if phase == 5 else 3)
 
 
 def test_secrets_are_guarded_and_encrypted_and_nobodys_replica(graph: Graph) -> None:
@@ -80,8 +81,9 @@ def test_no_name_ends_like_an_arn(graph: Graph) -> None:
 def test_a_secret_holds_a_user_and_a_password() -> None:
     seen: dict[str, Any] = {}
     graph = alone(seen)
-    assert seen["ids"] == {"database-main", "database-europe", "cache"}
+    assert seen["ids"] == {"database-main", "database-europe", "directory", "cache"}
     found = {one.name.split("-secrets-")[1]: json.loads(one.inputs["secretString"]) for one in graph.of_type(VERSION)}
+    assert found["directory-first"] == {"key": "of all"}
     assert found["database-main-first"] == {"username": "meridian", "password": "of main"}
     assert found["database-europe-first"] == {"username": "meridian", "password": "of europe"}
     assert found["cache-first"]["username"] == "service"
@@ -103,7 +105,8 @@ def test_a_password_is_never_registered_in_the_clear(monkeypatch: pytest.MonkeyP
     alone({})
     # What pulumi-random makes is secret by its own SDK, which a recorder does not go through.
     del told["meridian-eu-west-1-secrets-cache-first"]
-    assert told == {f"meridian-eu-west-1-secrets-database-{name}-first": True for name in ("main", "europe")}
+    uses = ("database-main", "database-europe", "directory")
+    assert told == {f"meridian-eu-west-1-secrets-{use}-first": True for use in uses}
 
 
 def test_the_caches_password_is_the_regions_own_and_what_elasticache_takes(graph: Graph) -> None:

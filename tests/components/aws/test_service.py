@@ -61,7 +61,12 @@ def arguments(cut: Topology, region: str, gone: str | None) -> ServiceArgs:
         databases=cast("Any", databases),
         write_endpoints={partition.name: f"{partition.name}.writer:5432" for partition in cut.partitions},
         cache=cast("Any", SimpleNamespace(**outputs(cache_id="cache", endpoint="cache:6379"))),
-        secrets=cast("Any", SimpleNamespace(secret_ids=outputs(**{"cache": "secret-cache", "database-main": "admin"}))),
+        secrets=cast(
+            "Any",
+            SimpleNamespace(
+                secret_ids=outputs(**{"cache": "secret-cache", "database-main": "admin", "directory": "secret-key"})
+            ),
+        ),
         certificate_id=f"certificate-{region}",
     )
 
@@ -300,6 +305,32 @@ def test_a_partition_that_may_not_be_held_here_has_nowhere_to_read() -> None:
     found = json.loads(told(graph(5, SECOND, partitions=[partition]))["MERIDIAN_PARTITIONS"])
     assert found["americas"]["read"] is None
     assert found["americas"]["write"] == "americas.writer:5432"
+
+
+def test_a_region_is_told_whose_homes_are_whose_and_where_new_customers_go() -> None:
+    """What the partition map says before anybody moved a customer, in the words of topology/homes.py."""
+    built = graph(5)
+    found = {name: each["slot"] for name, each in json.loads(told(built)["MERIDIAN_PARTITIONS"]).items()}
+    assert found == {"main": 0, "americas": 1}
+    assert json.loads(told(built)["MERIDIAN_NEWCOMERS"]) == {
+        HOME: f"00/{HOME}/",
+        SECOND: f"00/{SECOND}/",
+        AMERICA: f"01/{AMERICA}/",
+    }
+    below = json.loads(told(graph(4))["MERIDIAN_NEWCOMERS"])
+    assert below[AMERICA] == f"00/{AMERICA}/"
+
+
+def test_a_task_reads_the_key_of_the_customers_digests_by_itself() -> None:
+    """It is named and not written out, and whoever starts the task has no business with it."""
+    built = graph(5)
+    assert told(built)["MERIDIAN_DIRECTORY_SECRET"] == "secret-key"
+    readable = {
+        role: [each for entry in statements if "Secret" in entry["Sid"] for each in entry["Resource"]]
+        for role, statements in policies(built).items()
+    }
+    assert readable["task"] == ["secret-cache", "secret-key", "key-secrets"]
+    assert readable["execution"] == ["secret-cache", "key-secrets"]
 
 
 def test_the_service_signs_in_where_a_writer_may_be() -> None:

@@ -213,7 +213,10 @@ def test_a_password_and_a_write_endpoint_per_partition(phase: int, expected: set
     assert seen["write_endpoints"] == seen["credentials"] == expected
     assert seen["partition_ids"] == set()
     passwords = [one for one in graph.of_type(PASSWORD) if one.name.startswith("meridian-")]
-    assert {one.name for one in passwords} == {f"meridian-foundation-{partition}-password" for partition in expected}
+    assert {one.name for one in passwords} == {
+        "meridian-foundation-directory-key",
+        *(f"meridian-foundation-{partition}-password" for partition in expected),
+    }
     assert all(one.protect for one in passwords)
     (zone,) = graph.of_type(ZONE)
     for partition in expected:
@@ -351,3 +354,12 @@ def test_physical_names_fit_with_the_longest_settings() -> None:
     for type_ in {one.type for one in graph if "name" in one.inputs and one.type != "gcp:kms/cryptoKey:CryptoKey"}:
         names = [(one.inputs.get("region"), one.inputs["name"]) for one in graph.of_type(type_)]
         assert len(set(names)) == len(names)
+
+
+def test_the_directorys_key_is_one_for_the_stack_from_the_first_phase_on() -> None:
+    """Under another key no customer would be found again."""
+    first, last = (foundation(planned(phase)).named("meridian-foundation-directory-key") for phase in (1, 5))
+    assert first.inputs == last.inputs
+    assert first.protect
+    # 62 signs: log2(62) * 43 = 256 bits.
+    assert (first.inputs["length"], first.inputs["special"]) == (43, False)

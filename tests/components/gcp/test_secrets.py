@@ -35,6 +35,7 @@ def alone(seen: dict[str, Any]) -> Graph:
                 ground=PROJECT,
                 key_ids={"secrets": "key"},
                 credentials={"main": pulumi.Output.secret("of main"), "americas": pulumi.Output.secret("of americas")},
+                directory_key=pulumi.Output.secret("of all"),
             ),
         )
         seen["ids"] = set(made.secret_ids)
@@ -44,12 +45,12 @@ def alone(seen: dict[str, Any]) -> Graph:
 
 
 @pytest.mark.parametrize("phase", range(1, 6))
-def test_every_region_in_use_has_every_partitions_secret(phase: int) -> None:
+def test_every_region_in_use_has_every_partitions_secret_and_the_directorys(phase: int) -> None:
     of = planned(phase)
     found = {(one.inputs["labels"]["region"], one.name.split("-secrets-")[1]) for one in built(phase).of_type(SECRET)}
-    uses = {f"database-{partition.name}" for partition in of.partitions if partition.members}
+    uses = {"directory", *(f"database-{partition.name}" for partition in of.partitions if partition.members)}
     assert found == {(region.name, use) for region in of.regions_in_use for use in uses}
-    assert len(uses) == (2 if phase == 5 else 1)
+    assert len(uses) == (3 if phase == 5 else 2)
 
 
 def test_secrets_are_guarded_and_kept_in_their_own_region_under_its_key(graph: Graph) -> None:
@@ -90,9 +91,10 @@ def test_names_are_unique_in_the_project(graph: Graph) -> None:
 def test_a_secret_holds_a_user_and_a_password() -> None:
     seen: dict[str, Any] = {}
     graph = alone(seen)
-    assert seen == {"ids": {"database-main", "database-americas"}, "cache_password": ""}
+    assert seen == {"ids": {"database-main", "database-americas", "directory"}, "cache_password": ""}
     found = {one.name.split("-secrets-")[1]: json.loads(one.inputs["secretData"]) for one in graph.of_type(VERSION)}
     assert found == {
+        "directory-first": {"key": "of all"},
         "database-main-first": {"username": "meridian", "password": "of main"},
         "database-americas-first": {"username": "meridian", "password": "of americas"},
     }
@@ -112,7 +114,8 @@ def test_a_password_is_never_registered_in_the_clear(monkeypatch: pytest.MonkeyP
 
     monkeypatch.setattr(gcp.secretmanager, "SecretVersion", asked)
     alone({})
-    assert told == {f"meridian-europe-west3-secrets-database-{name}-first": True for name in ("main", "americas")}
+    uses = ("database-main", "database-americas", "directory")
+    assert told == {f"meridian-europe-west3-secrets-{use}-first": True for use in uses}
 
 
 def test_a_rotation_is_not_undone(graph: Graph) -> None:

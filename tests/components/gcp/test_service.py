@@ -72,7 +72,9 @@ def arguments(cut: Topology, region: str, gone: str | None) -> ServiceArgs:
         cache=cast(
             "Any", SimpleNamespace(**outputs(cache_id=cache, endpoint="cache:6379", authorities="-----A\n'b'\n"))
         ),
-        secrets=cast("Any", SimpleNamespace(secret_ids=outputs(**{"database-main": "administrator"}))),
+        secrets=cast(
+            "Any", SimpleNamespace(secret_ids=outputs(**{"database-main": "administrator", "directory": "secret-key"}))
+        ),
         certificate_id="certificates",
     )
 
@@ -151,7 +153,7 @@ def test_every_resource_is_of_its_region_project_and_component(adapter: str, pha
         assert resource.inputs["project"] == PROJECT, resource.name
         where = resource.inputs.get("region", resource.inputs.get("location"))
         if where is None:  # global: these lie beside all regions'
-            assert resource.type.rpartition(":")[2] in {"IAMMember", "ProjectSink", "HealthCheck"}
+            assert resource.type.rpartition(":")[2] in {"IAMMember", "ProjectSink", "HealthCheck", "SecretIamMember"}
             assert region in resource.inputs.get("name", resource.name)
         else:
             assert where == region, resource.name
@@ -304,6 +306,30 @@ def test_a_partition_that_may_not_be_held_here_has_nowhere_to_read() -> None:
     found = json.loads(told(graph(RUN, 5, SECOND, partitions=[partition]), RUN)["MERIDIAN_PARTITIONS"])
     assert found["americas"]["read"] is None
     assert found["americas"]["write"] == "americas.writer:5432"
+
+
+def test_a_region_is_told_whose_homes_are_whose_and_where_new_customers_go() -> None:
+    """What the partition map says before anybody moved a customer, in the words of topology/homes.py."""
+    built = graph(RUN, 5)
+    found = {name: each["slot"] for name, each in json.loads(told(built, RUN)["MERIDIAN_PARTITIONS"]).items()}
+    assert found == {"main": 0, "americas": 1}
+    assert json.loads(told(built, RUN)["MERIDIAN_NEWCOMERS"]) == {
+        HOME: f"00/{HOME}/",
+        SECOND: f"00/{SECOND}/",
+        AMERICA: f"01/{AMERICA}/",
+    }
+    below = json.loads(told(graph(RUN, 4), RUN)["MERIDIAN_NEWCOMERS"])
+    assert below[AMERICA] == f"00/{AMERICA}/"
+
+
+@pytest.mark.parametrize("adapter", [RUN, MACHINES])
+def test_the_service_reads_the_key_of_the_customers_digests_and_no_other_secret(adapter: str) -> None:
+    built = graph(adapter, 5)
+    assert told(built, adapter)["MERIDIAN_DIRECTORY_SECRET"] == "secret-key"
+    (granted,) = built.of_type("gcp:secretmanager/secretIamMember:SecretIamMember")
+    assert granted.inputs["secretId"] == "secret-key"
+    assert granted.inputs["role"] == "roles/secretmanager.secretAccessor"
+    assert granted.inputs["member"] == f"serviceAccount:{accounts.email(topology(phase=5), HOME)}"
 
 
 @pytest.mark.parametrize("adapter", [RUN, MACHINES])
