@@ -23,6 +23,7 @@ COMPUTING = (
     "tests/operations/partitions",
     "tests/operations/test_cli.py",
     "tests/operations/test_engines.py",
+    "tests/operations/test_partition_steps.py",
     "tests/operations/test_preview.py",
     "tests/operations/test_preview_step.py",
     "tests/operations/test_recording.py",
