@@ -145,18 +145,21 @@ def parser() -> argparse.ArgumentParser:
     yes(drill)
     as_json(drill)
 
-    partition = command("partition", "say which customers each partition has, or move some (local)", stack=False)
-    acting = partition.add_subparsers(dest="action", required=True, metavar="list|move|split|merge")
+    partition = command("partition", "say which customers each partition has, move some, or check (local)", stack=False)
+    acting = partition.add_subparsers(dest="action", required=True, metavar="list|move|split|merge|check")
     for name, text in (
         ("list", "show the partitions, their writers, and the homes that they have"),
         ("move", "move homes to another partition while their customers order"),
         ("split", "move half of a partition's customers to another one"),
         ("merge", "move all of a partition's customers to another one"),
+        ("check", "compare partitions and their members while users write; change nothing"),
     ):
         made = acting.add_parser(name, help=text, description=text[0].upper() + text[1:] + ".", allow_abbrev=False)
         made.add_argument("--stack", default=os.environ.get("MERIDIAN_STACK") or "dev", metavar="NAME")
         as_json(made)
-        if name == "list":
+        if name == "check":
+            made.add_argument("--partition", metavar="NAME", help="this one, and what others know of it (default: all)")
+        if name in ("list", "check"):
             continue
         if name == "move":
             made.add_argument(

@@ -1,4 +1,4 @@
-"""`meridian partition`: which customers each partition has, and moving them from one to another while they order."""
+"""`meridian partition`: which customers each partition has, moving them to another while they order, and comparing."""
 
 import argparse
 from collections.abc import Mapping
@@ -12,14 +12,16 @@ from components.local.servers.postgres_files import DATABASE, OWNER
 from components.local.servers.postgres_session import session
 from operations import lock
 from operations.console import answer, confirm, document, output, say
+from operations.drivers import local_check
 from operations.drivers.local_ground import Ground, as_faults
 from operations.drivers.local_move import LocalMove
 from operations.engines.choice import outputs_of
 from operations.errors import Exit, Refused
-from operations.partitions import homes, journal, move, runner
+from operations.partitions import check_report, homes, journal, move, runner
 from operations.partitions.journal import Journal
 from operations.stack import Stack
 from topology import from_summary
+from topology.model import Phase
 from topology.residency import Residency
 from topology.summary import Summary
 
@@ -80,6 +82,8 @@ def run(options: argparse.Namespace) -> int:
     place = Place(stack, outputs, from_summary(outputs["topology"]), known)
     if options.action == "list":
         return _list(place, as_json=options.json)
+    if options.action == "check":
+        return _check(place, options.partition, as_json=options.json)
     with journal.held(stack.folder, f"partition {options.action} --stack {stack.name}"):
         return _move(place, options)
 
@@ -127,6 +131,38 @@ def _list(place: Place, *, as_json: bool) -> int:
     if unfinished is not None:
         answer(f"unfinished: {unfinished}; `{place.stack.command('partition', 'move', '--resume')}` carries on")
     return Exit.DONE
+
+
+# --- check -----------------------------------------------------------------------------------------------------------
+
+
+def _check(place: Place, partition: str | None, *, as_json: bool) -> int:
+    if place.running.phase < Phase.ASYNC_REPLICA:
+        raise Refused(
+            f"phase: {place.stack.name} has one member, and nothing to compare it with. From phase 2 on there is: "
+            f"`{place.stack.command('up', '--phase', '2')}`."
+        )
+    names = [each.name for each in place.running.partitions if each.members]
+    if partition is not None and partition not in names:
+        raise Refused(f"--partition: {partition!r} is none that runs. Allowed: {', '.join(names)}.")
+
+    def unfinished() -> move.State | None:
+        found = journal.unfinished(place.stack.folder)
+        return found.state if found is not None else None
+
+    outcome = local_check.compare(
+        {name: place.ground(name) for name in names},
+        names if partition is None else [partition],
+        move=unfinished,
+        command=place.stack.command,
+        tell=say,
+    )
+    if as_json:
+        document(check_report.document(outcome))
+    else:
+        for line in check_report.lines(outcome):
+            answer(line)
+    return Exit.DONE if outcome.well else Exit.FAULT
 
 
 # --- move ------------------------------------------------------------------------------------------------------------

@@ -115,6 +115,27 @@ def test_nothing_was_lost_or_doubled_and_every_row_is_at_home(climbed: Climbed) 
     assert {partition for who in where.keys() - before for partition in where[who]} == set(PARTITIONS)
 
 
+def test_a_row_outside_its_home_is_found_and_nothing_else_is(climbed: Climbed) -> None:
+    found = climbed.clone.must("partition", "check", "--json").document
+    assert (found["well"], found["findings"], found["not_compared"]) == (True, [], [])
+    assert {each["partition"]: len(each["members"]) for each in found["compared"]} == {
+        "main": 2,
+        "americas": 2,
+        BOUND: 1,
+    }
+    with connect(climbed.clone, 0) as main:
+        main.execute(
+            "insert into public.orders (home, customer, item, quantity, sequence, created_at) "
+            "values ('01/us-east/ff', 'stray', 'lamp', 1, 1, now())"
+        )
+        checked = climbed.clone.run("partition", "check", "--partition", "main", "--json")
+        assert checked.status == 1
+        (stray,) = checked.document["findings"]
+        assert (stray["kind"], stray["member"], stray["count"]) == ("outside_home", "main-eu-central", 1)
+        assert any("psql americas-us-east" in line for line in stray["mend"])
+        main.execute("delete from public.orders where customer = 'stray'")
+
+
 def test_every_copy_is_the_same_and_none_is_where_it_may_not_be(climbed: Climbed) -> None:
     settle(climbed.clone)
     expected = {name: set(REGIONS) - ({"eu-central"} if name == BOUND else set()) for name in PARTITIONS}
@@ -197,7 +218,7 @@ def test_homes_move_under_load_also_when_the_move_is_killed(climbed: Climbed) ->
             clone.must("partition", "move", "--resume", "--yes")
         found = clone.must("partition", "list", "--json").document
         assert found["unfinished"] is None
-        time.sleep(1)
+        clone.must("partition", "check")
     assert not load.failed, load.failed[:5]
     rows = {partition: climbed.rows(partition) for partition in PARTITIONS}
     assert not [row for row in rows["main"] if row[0].startswith("00/us-east/")]
