@@ -134,8 +134,10 @@ class HomesDrill(Drill):
         run = self.mover.start(*words)
         at = mover.interrupted(run, step, self.chance.choice((0.0, 0.06)), lambda: self._lose(action, region))
         self._mark(f"{region}, which writes {partition}, is lost ({at or 'the move had come to its end'})", "fault")
-        self._answer_loss(region)
-        run.end()
+        try:
+            self._answer_loss(region)
+        finally:
+            run.end()
         if journal.unfinished(self.stack_folder) is not None:
             self._mark("the move is carried on with", "repair")
             self.operator.run(*mover.RESUME)

@@ -133,7 +133,8 @@ class Drill:
                 self.faults.heal()
             every = self.users.end()
             self.records = self._own(every)
-        return replace(self._measured(self.records, redundant), elsewhere=self._elsewhere(every))
+        elsewhere = self._elsewhere(every)
+        return replace(self._measured(self.records, redundant), elsewhere=elsewhere)
 
     # --- what happens ------------------------------------------------------------------------------------------------
 
