@@ -3,6 +3,7 @@
 import argparse
 import random
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 from operations import lock
@@ -72,6 +73,8 @@ def rounds(each: Scenario, options: argparse.Namespace) -> int:
 
 def _locked(stack: Stack, outputs: Mapping[str, Any], chosen: list[Scenario], options: argparse.Namespace) -> int:
     from operations.drill.faults import unable
+    from operations.drill.homes_drill import HomesDrill
+    from operations.drill.partners import partner
     from operations.drill.runner import Drill
     from operations.drivers.local_failover import open_driver
 
@@ -79,11 +82,23 @@ def _locked(stack: Stack, outputs: Mapping[str, Any], chosen: list[Scenario], op
     drivers.members(running, options.partition)
     driver = open_driver(stack, outputs, options.partition, None)
     cast = Cast.of(running, driver.observe())
+    others = {
+        each.name: open_driver(stack, outputs, each.name, None)
+        for each in running.partitions
+        if each.name != options.partition
+    }
+    grounds = {options.partition: driver.ground, **{name: each.ground for name, each in others.items()}}
+    writers = {name: each.observe().writer or "" for name, each in others.items()}
+    target, alone = "", None
+    try:
+        target = partner(stack.topology, grounds, {**writers, options.partition: cast.writer}, options.partition)
+    except Refused as refused:
+        alone = str(refused)
     fit: list[Scenario] = []
     skipped: list[tuple[str, str]] = []
     for each in chosen:
         why = unfit(
-            each, cast, target=stack.target, phase=int(running.phase), keepers=bool(keepers(running))
+            each, cast, target=stack.target, phase=int(running.phase), keepers=bool(keepers(running)), alone=alone
         ) or unable(each.actions)
         if why is None:
             fit.append(each)
@@ -98,8 +113,9 @@ def _locked(stack: Stack, outputs: Mapping[str, Any], chosen: list[Scenario], op
     made: list[Drill] = []
 
     def drill(each: Scenario, number: int) -> Result:
+        make = partial(HomesDrill, target=target) if each.answer.command == scenario.MOVE else Drill
         made[:] = [
-            Drill(
+            make(
                 scenario=each,
                 stack=stack.name,
                 stack_folder=stack.folder,
@@ -113,6 +129,7 @@ def _locked(stack: Stack, outputs: Mapping[str, Any], chosen: list[Scenario], op
                 retries=options.retries,
                 round=number,
                 chance=chance,
+                others=others,
             )
         ]
         found = judged(made[0].run(), each, rto=objectives.rto_seconds, rpo=objectives.rpo_seconds)

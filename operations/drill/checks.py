@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from operations.drill.measures import interleaved
 from operations.drill.result import Check, Result
-from operations.drill.scenario import Scenario
+from operations.drill.scenario import MOVE, Scenario
 from topology.model import Phase
 
 
@@ -18,6 +18,14 @@ def _checks(result: Result, scenario: Scenario, rto: int | None, rpo: int | None
     yield _check("writers at every instant", "one", "two at once" if _two(result) else "one", not _two(result))
     yield _check("orders placed twice", "0", str(result.doubled), result.doubled == 0)
     yield _check("members in the end", "alike", "alike" if result.alike else "different", result.alike)
+    for name, found in result.wrong.items():
+        yield _check(name, "none", f"{len(found)}: {'; '.join(found[:3])}" if found else "none", not found)
+    for each in result.elsewhere:
+        found = f"{each.failed} of {each.answered + each.failed}, {each.lost} lost"
+        yield _check(f"requests of {each.partition} that failed", "0, 0 lost", found, not each.failed and not each.lost)
+    if scenario.answer.command == MOVE:
+        ended = bool(result.homes)
+        yield _check("homes", "moved", "moved" if ended else "not moved", ended)
     if expect.moved:
         moved = bool(result.moves)
         yield _check("the writer", "moved", "moved" if moved else "did not move", moved)

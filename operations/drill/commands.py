@@ -26,8 +26,9 @@ class Operator:
     folder: Path
 
     def start(self, *words: str) -> "subprocess.Popen[str]":
+        verb = 2 if words[0] == "partition" else 1
         return subprocess.Popen(
-            [sys.executable, "-m", "operations", words[0], "--stack", self.stack, *words[1:]],
+            [sys.executable, "-m", "operations", *words[:verb], "--stack", self.stack, *words[verb:]],
             cwd=project.FOLDER,
             env={**os.environ, "PYTHONUNBUFFERED": "1"},
             stdin=subprocess.DEVNULL,
@@ -46,7 +47,7 @@ class Operator:
             begun.communicate()
             raise Fault(f"`meridian {' '.join(words)}` did not end within {LIMIT:.0f} s") from None
         if begun.returncode != 0:
-            raise Fault(f"`meridian {' '.join(words)}` ended with {begun.returncode}: {_last(said)}")
+            raise Fault(f"`meridian {' '.join(words)}` ended with {begun.returncode}: {last_words(said)}")
         return out
 
     def run_killed(self, chance: random.Random, *words: str) -> int:
@@ -91,7 +92,7 @@ def _steps_begun(folder: Path, before: int) -> int:
     return sum(event["what"] == "begun" for event in record["events"])
 
 
-def _last(said: str) -> str:
+def last_words(said: str) -> str:
     lines = [line for line in said.splitlines() if line.strip()]
     return " / ".join(lines[-3:]) if lines else "it said nothing"
 

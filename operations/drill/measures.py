@@ -73,16 +73,17 @@ def acknowledged(records: Iterable[Record]) -> dict[str, Record]:
     return {record["id"]: record for record in records if record["kind"] == "write" and "status" in record}
 
 
-def of_partition(records: Iterable[Record], partition: str) -> list[dict[str, Any]]:
-    """What is about one partition: a customer's orders are all of the same. What nobody can tell of stays in."""
+def of_partition(records: Iterable[Record], partition: str, *, unknown: bool = True) -> list[dict[str, Any]]:
+    """What is about one partition: a customer's orders are all of the same. What nobody can tell of stays in, unless
+    `unknown` says otherwise."""
     found = [dict(record) for record in records]
     named = [record for record in found if "partition" in record]
     customers = {record["customer"]: record["partition"] for record in named}
     orders = {record["id"]: record["partition"] for record in named}
 
-    def whose(record: Record) -> str:
+    def whose(record: Record) -> str | None:
         known = orders.get(record["id"]) if "id" in record else customers.get(record.get("customer"))
-        return known or partition
+        return known or (partition if unknown else None)
 
     return [record for record in found if whose(record) == partition]
 

@@ -2,7 +2,7 @@
 
 from dataclasses import dataclass
 
-from operations.drill.scenario import Scenario
+from operations.drill.scenario import EITHER, MOVE, Scenario
 from operations.errors import Refused
 from operations.failover.driver import Observation
 from topology.nearest import nearest
@@ -58,8 +58,10 @@ class Cast:
         return found[0]
 
 
-def unfit(scenario: Scenario, cast: Cast, *, target: str, phase: int, keepers: bool) -> str | None:
-    """Why a scenario means nothing on this stack."""
+def unfit(
+    scenario: Scenario, cast: Cast, *, target: str, phase: int, keepers: bool, alone: str | None = None
+) -> str | None:
+    """Why a scenario means nothing on this stack. `alone`: why homes can go to no other partition and back."""
     if target not in scenario.targets:
         return f"it is for {', '.join(scenario.targets)}, and the stack is on {target}"
     if phase not in scenario.phases:
@@ -68,8 +70,10 @@ def unfit(scenario: Scenario, cast: Cast, *, target: str, phase: int, keepers: b
         return "it needs a lease, which three planned regions have from phase 3 on"
     if scenario.answer.command in ("failover", "switchover") and len(cast.members) < 2:
         return "the partition has one member"
+    if scenario.answer.command == MOVE and alone is not None:
+        return alone
     for action in scenario.actions:
         for place in filter(None, (action.where, action.to)):
-            if place != "every" and not cast.find(place):
+            if place not in ("every", EITHER) and not cast.find(place):
                 return f"there is no region that is `{place}`"
     return None

@@ -1,6 +1,7 @@
 """A drill's findings as Markdown and JSON, one drill at a time and many as a table."""
 
 import time
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from statistics import median
@@ -8,8 +9,8 @@ from typing import Any
 
 from components.local.servers import paths
 from operations.drill.checks import ratio_check
-from operations.drill.result import Check, Move, Result
-from operations.drill.scenario import Scenario
+from operations.drill.result import Check, HomesMove, Move, Result
+from operations.drill.scenario import MOVE, Scenario
 from topology.model import Phase
 
 
@@ -36,6 +37,7 @@ def line(result: Result) -> str:
     if result.detection is not None:
         words.append(f"noticed after {result.detection:.2f} s")
     words += [move_words(move) for move in result.moves]
+    words += [homes_words(move) for move in result.homes]
     words += [f"writes again after {result.restored:.1f} s"] if result.restored is not None else []
     reads, writes = result.reads.get("all"), result.writes.get("all")
     if reads and writes:
@@ -53,10 +55,27 @@ def move_words(move: Move) -> str:
     return f"{move.kind} to {move.target}: {pause}{ratio}{killed}"
 
 
+def homes_words(move: HomesMove) -> str:
+    words = f"homes of {move.source} to {move.target} {move.outcome}"
+    if move.pause is not None:
+        slowest = "" if move.slowest is None else f", their slowest order {move.slowest:.2f} s"
+        words += f", written nowhere for {move.pause:.3f} s{slowest}"
+    if move.ratio is not None:
+        words += f" ({move.ratio:.2f} times the floor of {move.floor_seconds:.3f} s)"
+    words += f", killed in {' and '.join(move.killed)}" if move.killed else ""
+    return words + lost_words(move)
+
+
+def lost_words(move: HomesMove) -> str:
+    return f", {move.lost} lost {f'in {move.lost_in}' if move.lost_in else 'after its end'}" if move.lost else ""
+
+
 def ratio(scenario: Scenario, rounds: Sequence[Result]) -> Check | None:
     """The median over every move of the kind that the scenario is about."""
     kind = scenario.answer.command
-    found = [move.ratio for result in rounds for move in result.moves if move.kind == kind and move.ratio is not None]
+    of_writers = [move.ratio for result in rounds for move in result.moves if move.kind == kind]
+    of_homes = [move.ratio for result in rounds for move in result.homes if kind == MOVE]
+    found = [each for each in (*of_writers, *of_homes) if each is not None]
     return ratio_check(scenario, median(found) if found else None)
 
 
@@ -76,7 +95,9 @@ def markdown(result: Result) -> str:
     ]
     if result.faults:
         parts += ["## What went wrong in the drill", "\n".join(f"- {fault}" for fault in result.faults)]
-    parts += ["## Users", _users(result), "## The writer", _moves(result), "## What happened", _happened(result)]
+    parts += ["## Users", _users(result), "## The writer", _moves(result)]
+    parts += ["## The homes", _homes(result)] if result.homes else []
+    parts += ["## What happened", _happened(result)]
     return "\n\n".join(parts) + "\n"
 
 
@@ -142,6 +163,39 @@ def _moves(result: Result) -> str:
     return grid(head, rows) + again + (f"{back}{how}" if back else "")
 
 
+def _homes(result: Result) -> str:
+    rows = []
+    for move in result.homes:
+        floor = " + ".join(f"{name} {seconds:.3f}" for name, seconds in move.floor.items())
+        rows.append(
+            (
+                f"{move.source} to {move.target}, {move.outcome}"
+                + (f", killed in {' and '.join(move.killed)}" if move.killed else "")
+                + lost_words(move),
+                f"{move.customers} customers, {move.rows} rows",
+                "-" if move.rows_a_second is None else f"{move.rows_a_second:.0f}",
+                "-" if move.pause is None else f"{move.pause:.3f} s",
+                f"{move.floor_seconds:.3f} s = {floor}" if floor else "-",
+                "-" if move.ratio is None else f"{move.ratio:.2f}",
+                "-" if move.slowest is None else f"{move.slowest:.3f} s",
+                "-" if move.users_ratio is None else f"{move.users_ratio:.2f}",
+                "-" if move.longest_gap is None else f"{move.longest_gap:.3f} s",
+            )
+        )
+    head = (
+        "from and to",
+        "moved",
+        "rows a second of the copy",
+        "written nowhere",
+        "floor of this run",
+        "ratio",
+        "their slowest order",
+        "next to the floor and an ordinary order",
+        "their longest gap",
+    )
+    return grid(head, rows)
+
+
 def _happened(result: Result) -> str:
     zero = next((mark.at for mark in result.marks if mark.kind == "fault"), result.began)
     return grid(("seconds", ""), [(f"{mark.at - zero:.2f}", mark.text) for mark in result.marks])
@@ -154,6 +208,7 @@ def table(records: Sequence[Mapping[str, Any]]) -> str:
         own = moves(found)
         announced = [move["announced_seconds"] for move in own if move["kind"] == "failover"]
         killed = sum(move["resumed"] for each in found for move in each["moves"])
+        killed += sum(len(move["killed"]) for move in homes(found))
         lost, since = lost_of(found)
         rows.append(
             (
@@ -189,7 +244,63 @@ def table(records: Sequence[Mapping[str, Any]]) -> str:
     )
     rates = sorted({each["rate"] for each in records})
     at = " or ".join(f"{rate:g}" for rate in rates)
-    return f"At {at} requests a second; least / median / most over the rounds.\n\n{grid(head, rows)}"
+    moved = homes_table(records)
+    return "\n\n".join(
+        [
+            f"At {at} requests a second; least / median / most over the rounds.",
+            grid(head, rows),
+            *([moved] if moved else []),
+        ]
+    )
+
+
+def homes_table(records: Sequence[Mapping[str, Any]]) -> str | None:
+    """The moves of homes: a row for each phase, durability and scenario that has any."""
+    rows = []
+    for (phase, durability, name), found in grouped(records).items():
+        moved = homes(found)
+        if not moved:
+            continue
+        done, undone = (sum(move["outcome"] == how for move in moved) for how in ("done", "undone"))
+        rows.append(
+            (
+                f"{phase}, {durability}",
+                name,
+                f"{done} / {undone}",
+                _steps(step for move in moved for step in (*move["killed"], move["lost_in"]) if step),
+                spread(move["rows_a_second"] for move in moved),
+                spread((move["pause"] for move in moved), 3),
+                spread((move["floor_seconds"] or None for move in moved), 3),
+                spread(move["ratio"] for move in moved),
+                spread((move["slowest"] for move in moved), 3),
+                spread(move["users_ratio"] for move in moved),
+                spread((move["longest_gap"] for move in moved), 3),
+            )
+        )
+    head = (
+        "phase",
+        "drill",
+        "moves done / undone",
+        "command killed or region lost in",
+        "rows a second",
+        "written nowhere, s",
+        "floor, s",
+        "times the floor",
+        "slowest order, s",
+        "times floor and ordinary order",
+        "longest gap, s",
+    )
+    return grid(head, rows) if rows else None
+
+
+def homes(records: Iterable[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
+    """Moves of homes; drills from before there were any have none."""
+    return [move for each in records for move in each.get("homes", ())]
+
+
+def _steps(names: Iterable[str]) -> str:
+    found = Counter(names)
+    return ", ".join(f"{name} {count}" for name, count in found.most_common()) or "-"
 
 
 def grouped(records: Iterable[Mapping[str, Any]]) -> dict[tuple[int, str, str], list[Mapping[str, Any]]]:
@@ -210,7 +321,7 @@ def moves(records: Sequence[Mapping[str, Any]]) -> list[Mapping[str, Any]]:
 
 def pauses(records: Sequence[Mapping[str, Any]]) -> list[float]:
     """How long nobody could write: until the restore or the region's return, else the moves', else the longest gap."""
-    own = moves(records)
+    own = moves(records) or homes(records)
     found = [each["restored"] for each in records] + [move["pause"] for move in own]
     known = [one for one in found if one is not None]
     return known or [one for each in records if (one := _gap(each, "writes")) is not None and not own]
@@ -222,12 +333,11 @@ def lost_of(records: Iterable[Mapping[str, Any]]) -> tuple[int, float | None]:
     return sum(each["lost"] for each in records), max(since, default=None)
 
 
-def spread(values: Iterable[float | None]) -> str:
+def spread(values: Iterable[float | None], digits: int = 2) -> str:
     """The least, the median and the most."""
     known = sorted(value for value in values if value is not None)
-    if len(known) < 2:
-        return f"{known[0]:.2f}" if known else "-"
-    return f"{known[0]:.2f} / {median(known):.2f} / {known[-1]:.2f}"
+    shown = known if len(known) < 2 else [known[0], median(known), known[-1]]
+    return " / ".join(f"{value:.{digits}f}" for value in shown) or "-"
 
 
 def _gap(record: Mapping[str, Any], kind: str) -> float | None:

@@ -34,6 +34,7 @@ class Move:
     fenced_at: float | None = None
     fenced: str | None = None
     resumed: int = 0  # how often it was killed and carried on with
+    partition: str = "main"
 
     @property
     def floor_seconds(self) -> float:
@@ -44,6 +45,59 @@ class Move:
         if self.pause is None or not self.floor_seconds:
             return None
         return round(self.pause / self.floor_seconds, 2)
+
+
+@dataclass(frozen=True, kw_only=True)
+class HomesMove:
+    """Homes that went to another partition: by the move's own record, and as their customers saw it."""
+
+    name: str
+    first: str
+    last: str
+    source: str
+    target: str
+    outcome: str
+    customers: int
+    rows: int  # of these homes as the move began
+    seconds: float  # the whole move
+    copied: float | None  # seconds
+    pause: float | None  # for which the homes were written nowhere, by the record
+    floor: Mapping[str, float]  # for the transactions in flight, for the last change, for the first commit there
+    killed: tuple[str, ...] = ()  # in which steps, and then carried on with
+    lost: str = ""  # the region that was lost meanwhile, and which partition it wrote
+    lost_in: str = ""  # in which step; empty: the move had come to its end
+    longest_gap: float | None = None  # between two answers to orders of these customers, around the switch
+    slowest: float | None = None  # of their orders then
+    ordinary: float | None = None  # and what one takes that waits for nothing
+
+    @property
+    def floor_seconds(self) -> float:
+        return sum(self.floor.values())
+
+    @property
+    def ratio(self) -> float | None:
+        return round(self.pause / self.floor_seconds, 2) if self.pause is not None and self.floor_seconds else None
+
+    @property
+    def users_ratio(self) -> float | None:
+        """The slowest order next to one that waits for the floor alone."""
+        if self.slowest is None or self.ordinary is None or not self.floor_seconds:
+            return None
+        return round(self.slowest / (self.floor_seconds + self.ordinary), 2)
+
+    @property
+    def rows_a_second(self) -> float | None:
+        return round(self.rows / self.copied, 1) if self.copied else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Elsewhere:
+    """What users saw of a partition that the drill is not about."""
+
+    partition: str
+    answered: int
+    failed: int  # after the retries
+    lost: int  # orders that they were told of and that its writer does not have
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -72,6 +126,9 @@ class Result:
     marks: tuple[Mark, ...] = ()
     detection: float | None = None  # from the fault to the alarm
     moves: tuple[Move, ...] = ()
+    homes: tuple[HomesMove, ...] = ()
+    elsewhere: tuple[Elsewhere, ...] = ()
+    wrong: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by what the audit of homes looked for
     reads: Mapping[str, Seen] = field(default_factory=dict)  # by user region, and "all"
     writes: Mapping[str, Seen] = field(default_factory=dict)
     acknowledged: int = 0
@@ -96,4 +153,14 @@ class Result:
         moves = [
             {**asdict(move), "floor_seconds": round(move.floor_seconds, 3), "ratio": move.ratio} for move in self.moves
         ]
-        return {"verdict": self.verdict, **asdict(self), "moves": moves}
+        homes = [
+            {
+                **asdict(move),
+                "floor_seconds": round(move.floor_seconds, 4),
+                "ratio": move.ratio,
+                "users_ratio": move.users_ratio,
+                "rows_a_second": move.rows_a_second,
+            }
+            for move in self.homes
+        ]
+        return {"verdict": self.verdict, **asdict(self), "moves": moves, "homes": homes}

@@ -13,13 +13,15 @@ from pathlib import Path
 from typing import Any, cast
 
 from components.local.servers.errors import ServerFault
+from components.local.servers.partition_map import MAIN
+from components.local.servers.postgres_files import DATABASE
 from operations.drill import audit, measures, servers
 from operations.drill.commands import Operator, Watcher
 from operations.drill.faults import TABLE, Faults
 from operations.drill.ledger import Users
 from operations.drill.measures import Window
 from operations.drill.places import Cast
-from operations.drill.result import Mark, Move, Result
+from operations.drill.result import Elsewhere, Mark, Move, Result
 from operations.drill.scenario import Action, Scenario
 from operations.drivers.local_failover import LocalDriver
 from operations.errors import Fault, Refused
@@ -55,17 +57,20 @@ class Drill:
     retries: int = 1
     round: int = 1
     chance: random.Random = field(default_factory=random.Random)
+    others: Mapping[str, LocalDriver] = field(default_factory=dict)  # of the other partitions, by name
 
     def __post_init__(self) -> None:
         self.operator = Operator(self.stack, self.stack_folder)
         self.marks: list[Mark] = []
         self.problems: list[str] = []
-        self.journals: list[tuple[Journal, int]] = []
+        self.journals: list[tuple[Journal, int]] = []  # of this partition
+        self.moved_too: list[Journal] = []  # of the others, which the same region wrote
         self.fault_at: float | None = None
         self.alarm_at: float | None = None
         self.restored_after: float | None = None
         self.began = time.time()
         self.writer = ""
+        self.writers: dict[str, str | None] = {}  # of every partition, as the drill began
         self.records: list[dict[str, Any]] = []  # the ledger
 
     def run(self) -> Result:
@@ -126,10 +131,19 @@ class Drill:
                 watcher.end()
             with suppress(ServerFault):
                 self.faults.heal()
-            self.records = measures.of_partition(self.users.end(), self.partition)
-        return self._measured(self.records, redundant)
+            every = self.users.end()
+            self.records = self._own(every)
+        elsewhere = self._elsewhere(every)
+        return replace(self._measured(self.records, redundant), elsewhere=elsewhere)
 
     # --- what happens ------------------------------------------------------------------------------------------------
+
+    @property
+    def drivers(self) -> dict[str, LocalDriver]:
+        return {self.partition: self.driver, **self.others}
+
+    def _own(self, records: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return measures.of_partition(records, self.partition)
 
     @property
     def stand(self) -> str:
@@ -179,10 +193,17 @@ class Drill:
         if answer.command == "restore":
             self._restore()
             return
+        lost_too = self._lost_too() if answer.command == "failover" else []
+        first = [name for name in lost_too if name == MAIN]  # who is new to any of the others waits for it
+        for name in first:
+            self._move_other(name, answer.command, *answer.words, "--from", self.stand)
         if watcher is not None and self.automatic and not self._is_killed:
             found = self._await_automatic(watcher)
         else:
             found = self._move(answer.command, *answer.words, "--from", self.stand, killed=self._is_killed)
+        for name in lost_too:
+            if name not in first:
+                self._move_other(name, answer.command, *answer.words, "--from", self.stand)
         if not found.state.promotes or self._serves_nobody(found.state.target):
             return
         self.users.await_record(
@@ -243,6 +264,27 @@ class Drill:
         self._note(found, times)
         return found
 
+    def _lost_too(self) -> list[str]:
+        """The other partitions that a lost region wrote."""
+        gone = {
+            region
+            for action in self.scenario.actions
+            if action.do == "isolate" or (action.do, action.what) == ("kill", "region")
+            for region in self.cast.find(action.where)
+        }
+        return [name for name in self.others if self.writers[name] in gone]
+
+    def _move_other(self, partition: str, command: str, *more: str) -> Journal:
+        """A partition that this drill is not about."""
+        begun = time.time()
+        self.operator.run(command, "--partition", partition, "--yes", *more)
+        found = journal.last(self.stack_folder, partition)
+        if found is None or found.since < begun or found.outcome != "done":
+            raise Fault(f"`meridian {command} --partition {partition}` left no record of having moved the writer")
+        self.moved_too.append(found)
+        self._mark(f"{partition}: {command} to {found.state.target}")
+        return found
+
     def _note(self, found: Journal, killed: int) -> None:
         self.journals.append((found, killed))
         for event in found.durations():
@@ -268,6 +310,11 @@ class Drill:
                 *("--to", self.cast.writer, *same),
                 killed=planned and self._is_killed,
             )
+        if repair.failback:
+            for name, driver in self.others.items():
+                back = self.writers[name]
+                if back is not None and driver.observe().writer != back:
+                    self._move_other(name, "failback", "--to", back)
         self.await_redundancy("after the repair", close=CLOSE_BYTES)
         at = time.time()
         self._mark("every member follows again", "good", at)
@@ -281,11 +328,14 @@ class Drill:
     def await_redundancy(self, when: str, *, close: int = CLOSE_BYTES) -> Observation:
         deadline = time.monotonic() + REDUNDANT_SECONDS
         while True:
-            now = self.driver.observe()
-            if redundant(now, close):
-                return now
+            now = {name: driver.observe() for name, driver in self.drivers.items()}
+            lacking = [name for name, each in now.items() if not redundant(each, close)]
+            if not lacking:
+                self.writers = self.writers or {name: each.writer for name, each in now.items()}
+                return now[self.partition]
             if time.monotonic() > deadline:
-                raise Fault(f"{when} not every member follows the writer: {_standing(now)}")
+                standing = "; ".join(f"{name}: {_standing(now[name])}" for name in lacking)
+                raise Fault(f"{when} not every member follows the writer: {standing}")
             time.sleep(0.1)
 
     # --- what was seen -----------------------------------------------------------------------------------------------
@@ -308,7 +358,7 @@ class Drill:
         )
         try:
             now = self.await_redundancy("in the end", close=0)
-            found = audit.audit(self.faults.members, list(acked), _load_name(records))
+            found = audit.audit(self.faults.members, list(acked), load_name(records))
         except (Fault, ServerFault) as fault:
             self.problems.append(str(fault))
             return replace(result, faults=tuple(self.problems), marks=self._sorted_marks(), alike=False)
@@ -350,6 +400,27 @@ class Drill:
             writer=self.writer,
             rate=self.rate,
         )
+
+    def _untouched(self) -> list[str]:
+        touched = {each.state.partition for each in self.moved_too}
+        return [name for name in self.others if name not in touched]
+
+    def _elsewhere(self, records: list[dict[str, Any]]) -> tuple[Elsewhere, ...]:
+        """What users saw of the partitions that nothing was done to. Whose a request was that nobody can tell of is
+        counted with this partition's."""
+        found = []
+        for name in self._untouched():
+            own = measures.of_partition(records, name, unknown=False)
+            failed = sum("status" not in record for record in own)
+            acked = measures.acknowledged(own)
+            try:
+                with self.others[name].ground.owner(self.writers[name] or "", DATABASE) as connection:
+                    lost = len(audit.lacking(connection, list(acked)))
+            except (Fault, ServerFault) as fault:
+                self.problems.append(f"{name}: {fault}")
+                lost = len(acked)
+            found.append(Elsewhere(partition=name, answered=len(own) - failed, failed=failed, lost=lost))
+        return tuple(found)
 
     def _restored(self, acked: Mapping[str, Any]) -> float | None:
         """Where the operation alone brought no users back: from the fault until something had."""
@@ -424,6 +495,7 @@ class Drill:
             fenced_at=state.fenced_at,
             fenced=state.fenced.how if state.fenced else None,
             resumed=killed,
+            partition=state.partition,
         )
 
     @staticmethod
@@ -491,7 +563,7 @@ def words(action: Action, cast: Cast) -> str:
     }[action.do]
 
 
-def _load_name(records: list[dict[str, Any]]) -> str:
+def load_name(records: list[dict[str, Any]]) -> str:
     return next((str(record["item"]).rpartition("-")[0] for record in records if "item" in record), "none")
 
 

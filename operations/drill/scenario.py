@@ -17,7 +17,8 @@ FOLDER = Path(__file__).parent / "scenarios"
 
 T = TypeVar("T")
 
-PLACES = ("writer", "next", "other", "every")
+MOVE = "partition move"
+EITHER = "either"  # of a move of homes: the region that writes their source or their target, at random
 NAME = re.compile(r"[a-z][a-z0-9-]{0,40}")
 
 
@@ -27,7 +28,7 @@ def word(*allowed: str, default: Any = MISSING) -> Any:
 
 @dataclass(frozen=True, kw_only=True)
 class Action:
-    """One fault. `where` and `to` are regions: by name, or by what they are as the drill begins (PLACES)."""
+    """One fault. `where` and `to` are regions: by name, or by what they are as the drill begins (places.py)."""
 
     do: str = word("kill", "cut", "isolate", "slow", "fill-disk", "deploy", "drop-table")
     what: str = word("region", "member", "service", "gateway", "cache", default="region")
@@ -37,6 +38,7 @@ class Action:
     seconds: float = 0.0  # how long it lasts; 0: until it is repaired
     milliseconds: float = 0.0  # what a slow link takes, one way
     users: bool = False  # whether users' ways are cut as well
+    during: str = word("", "move", default="")  # a step at random of the answer's move, instead of before the answer
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,7 +46,7 @@ class Answer:
     """Who does something about it. A watcher notices first; an operator acts at once, as when it was planned."""
 
     by: str = word("watcher", "operator", "nobody", default="nobody")
-    command: str = word("", "failover", "switchover", "restore", default="")
+    command: str = word("", "failover", "switchover", "restore", MOVE, default="")
     words: tuple[str, ...] = ()  # further options of the command
     killed: str = word("", "at-random", default="")  # the operation itself, and carried on with by --resume
 
@@ -159,7 +161,16 @@ def _check(path: Path, scenario: Scenario) -> None:
         raise Refused(f"{path}: answer: a watcher or an operator needs a command, and nobody has none.")
     if scenario.answer.by == "watcher" and scenario.answer.command != "failover":
         raise Refused(f"{path}: answer: what a watcher does is a failover.")
+    homes = scenario.answer.command == MOVE
+    if homes and (scenario.answer.by != "operator" or any(not action.during for action in scenario.actions)):
+        raise Refused(f"{path}: answer: an operator moves homes, and what breaks then breaks `during` it.")
+    if homes and scenario.actions and scenario.answer.killed:
+        raise Refused(f"{path}: answer: killed: of a move either the command is lost or a region, not both.")
     for action in scenario.actions:
+        if action.during and not (homes and (action.do, action.what) == ("kill", "region")):
+            raise Refused(f"{path}: action: `during` says when a region is killed while an operator moves homes.")
+        if action.where == EITHER and not action.during:
+            raise Refused(f"{path}: action: where: `{EITHER}` needs a move of homes that it happens `during`.")
         if action.do == "slow" and action.milliseconds <= 0:
             raise Refused(f"{path}: action: a slow link needs `milliseconds` above 0.")
 

@@ -10,7 +10,7 @@ import pytest
 from operations.drill import history, picture, report
 from operations.drill.checks import judged
 from operations.drill.measures import Reign, Seen
-from operations.drill.result import Mark, Move, Result
+from operations.drill.result import Elsewhere, Mark, Move, Result
 from operations.drill.scenario import Scenario, known
 from operations.errors import Fault
 
@@ -77,6 +77,9 @@ def test_a_good_drill_passes(lost_region: Scenario) -> None:
     ("change", "name"),
     [
         ({"doubled": 1}, "orders placed twice"),
+        ({"wrong": {"left behind by a move": ("slot move_001",)}}, "left behind by a move"),
+        ({"elsewhere": (Elsewhere(partition="asia", answered=9, failed=1, lost=0),)}, "requests of asia that failed"),
+        ({"elsewhere": (Elsewhere(partition="asia", answered=9, failed=0, lost=1),)}, "requests of asia that failed"),
         ({"alike": False}, "members in the end"),
         ({"moves": (), "reigns": ()}, "the writer"),
         ({"reigns": (*GOOD.reigns, GOOD.reigns[0])}, "writers at every instant"),

@@ -54,6 +54,7 @@ def test_what_is_of_another_partition_is_left_out_and_what_nobody_can_tell_is_no
     assert measures.of_partition([ours, moved], "americas") == [ours]
     before = [write(1.0), failed(2.0)]  # no partition is named
     assert measures.of_partition(before, "main") == before
+    assert measures.of_partition(everything, "americas", unknown=False) == [ours, lost, reads[0]]
 
 
 def test_a_gap_is_the_time_between_two_answers_and_the_ends_count() -> None:

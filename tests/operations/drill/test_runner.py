@@ -193,7 +193,7 @@ class Person(Ground):
             back = command == "failback"
             source, self.writer = self.writer, "eu-central" if back else "us-east"
             state = SimpleNamespace(
-                quorum=False,
+                quorum=False, partition="main",
                 kind=command, planned=back, promotes=True, writer=source, target=self.writer, away=None,
                 announced=SimpleNamespace(seconds=1.0, bytes=1), fenced_at=time.time(), fenced=None,
             )  # fmt: skip
@@ -283,3 +283,87 @@ def test_a_table_is_dropped_at_the_writer_and_waited_for_everywhere(
     monkeypatch.setattr(faults, "COPIED_SECONDS", 0.01)
     with pytest.raises(Fault, match="eu-central, us-east still has"):
         found.begin(action)
+
+
+class Partitions(Person):
+    """Three partitions, of which a test says who writes them; customers of each order all the while."""
+
+    def __init__(self, monkeypatch: pytest.MonkeyPatch, folder: Path, **writers: str) -> None:
+        super().__init__(monkeypatch, folder)
+        self.writers = {"americas": "us-east", "asia": "us-east", **writers}
+        self.there = dict(self.writers)
+        self.lacks: dict[str, tuple[str, ...]] = {}
+        monkeypatch.setattr(runner.audit, "lacking", lambda name, _: self.lacks.get(name, ()))
+        monkeypatch.setattr(runner.journal, "last", self.last)
+
+    def drill(self, scenario: Scenario) -> Drill:
+        found = super().drill(scenario)
+        found.others = cast("Any", {name: self.other(name) for name in self.writers})
+        return found
+
+    def other(self, name: str) -> Any:
+        @contextmanager
+        def owner(*_: Any) -> Iterator[Any]:
+            yield name
+
+        def observe() -> Any:
+            facts = SimpleNamespace(reachable=True, role="writer", accepts_writes=True)
+            return SimpleNamespace(writer=self.there[name], members={self.there[name]: facts})
+
+        return SimpleNamespace(observe=observe, ground=SimpleNamespace(owner=owner))
+
+    def run(self, *words: str) -> str:
+        if words[0] in ("failover", "failback"):
+            self.there[words[2]] = "us-east" if words[0] == "failover" else words[words.index("--to") + 1]
+        return super().run(*words)
+
+    def last(self, _: Path, partition: str) -> Any:
+        state = SimpleNamespace(partition=partition, target=self.there[partition])
+        return SimpleNamespace(state=state, since=time.time(), outcome="done")
+
+
+def elsewhere(partition: str, number: int, **change: Any) -> dict[str, Any]:
+    return {**written(time.time(), number, "us-east"), "customer": partition, "partition": partition, **change}
+
+
+@pytest.mark.parametrize(
+    ("partition", "writers", "expected"),
+    [
+        ("main", {}, ["failover", "up", "failback"]),
+        ("main", {"asia": "eu-central"}, ["failover", "failover asia", "up", "failback", "failback asia"]),
+        ("africa", {"main": "eu-central"}, ["failover main", "failover", "up", "failback", "failback main"]),
+    ],
+)
+def test_a_lost_region_moves_every_partition_that_it_wrote_and_no_other(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, partition: str, writers: dict[str, str], expected: list[str]
+) -> None:
+    ground = Partitions(monkeypatch, tmp_path, **writers)
+    ground.serving = "none"
+    scenario = replace(known()["lost-region-by-hand"], seconds=0.0)
+    ground.records += [elsewhere("americas", 7), elsewhere("asia", 8)]
+    drill = ground.drill(scenario)
+    drill.partition = partition
+    drill.running.partitions[0].name = partition  # type: ignore[misc]
+    found = checked(drill.run(), scenario)
+    assert found.faults == ()
+    said = [" ".join((words[0], *(words[2:3] if words[1:2] == ("--partition",) else ()))) for words in ground.words]
+    assert said == expected
+    assert [each.partition for each in found.elsewhere] == [name for name in ground.writers if name not in writers]
+    assert (found.elsewhere[0].answered, found.verdict) == (1, "passed")
+
+
+def test_a_request_of_another_partition_that_fails_fails_the_drill(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    ground = Partitions(monkeypatch, tmp_path)
+    ground.serving = "none"
+    scenario = replace(known()["lost-region-by-hand"], seconds=0.0)
+    failed = {key: value for key, value in elsewhere("asia", 9).items() if key not in ("status", "id", "partition")}
+    ground.records += [elsewhere("asia", 8), failed]
+    ground.lacks = {"americas": ("order-7",)}
+    found = checked(ground.drill(scenario).run(), scenario)
+    by_name = {each.partition: (each.answered, each.failed, each.lost) for each in found.elsewhere}
+    assert by_name == {"americas": (0, 0, 1), "asia": (1, 1, 0)}
+    assert [check.name for check in found.checks if not check.met] == [
+        "requests of americas that failed", "requests of asia that failed",
+    ]  # fmt: skip

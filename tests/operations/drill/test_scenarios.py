@@ -80,6 +80,10 @@ def test_a_teams_own_come_beside_and_in_place_of_them(tmp_path: Path) -> None:
         ('where = "writer"', 'wher = "writer"', ("Did you mean where?",)),
         ('command = "failover"', 'command = "switchover"', ("watcher", "failover")),
         ('command = "failover"', "", ("needs a command",)),
+        ('command = "failover"', 'command = "partition mov"', ("Did you mean partition move?",)),
+        ('where = "writer"', 'where = "either"', ("`either` needs a move",)),
+        ('where = "writer"', 'during = "move"', ("`during` says when a region is killed",)),
+        ('by = "watcher"\ncommand = "failover"', 'by = "operator"\ncommand = "partition move"', ("breaks `during`",)),
         ("[[action]]", "[action]", ("[[action]]",)),
         ("title =", "title", ("cannot be read",)),
     ],
@@ -90,6 +94,14 @@ def test_what_is_wrong_is_named(tmp_path: Path, old: str, new: str, words: tuple
         read(written(tmp_path, WHOLE.replace(old, new)))
     for word in words:
         assert word in str(refused.value)
+
+
+def test_a_move_loses_its_command_or_a_region(tmp_path: Path) -> None:
+    moving = WHOLE.replace('where = "writer"', 'where = "either"\nduring = "move"')
+    moving = moving.replace('by = "watcher"\ncommand = "failover"', 'by = "operator"\ncommand = "partition move"')
+    assert read(written(tmp_path, moving)).actions[0].during == "move"
+    with pytest.raises(Refused, match="not both"):
+        read(written(tmp_path, moving + 'killed = "at-random"\n'))
 
 
 def test_places_are_what_regions_are_as_the_drill_begins() -> None:
@@ -112,6 +124,10 @@ def test_a_scenario_says_why_a_stack_cannot_be_drilled_in_it() -> None:
     assert "lease" in (unfit(lost, CAST, target="local", phase=4, keepers=False) or "")
     alone = Cast(regions=("a",), members=("a",), used=("a",), writer="a")
     assert "one member" in (unfit(lost, alone, target="local", phase=4, keepers=True) or "")
+    mid = known()["lost-region-mid-move"]
+    assert unfit(mid, CAST, target="local", phase=5, keepers=True) is None
+    assert unfit(mid, CAST, target="local", phase=5, keepers=True, alone="residency forbids") == "residency forbids"
+    assert unfit(lost, CAST, target="local", phase=5, keepers=True, alone="residency forbids") is None
     assert "`next`" in (unfit(cut, alone, target="local", phase=4, keepers=True) or "")
 
 
