@@ -1,7 +1,7 @@
 """Moving a range of homes from one partition's database to another's while both are written: the SQL of each step.
 
 The rows travel by logical replication with a row filter, so updates and deletes that come meanwhile travel too. Who may
-write a home is a row in each database (service/schema.sql, `home_ranges`), which `place_order` reads under a lock that
+write a home is a row in each database (service/schema.sql, `home_ranges`), which every write reads under a lock that
 `close` takes alone. Every step can be made again, after an interruption anywhere, also in the middle of itself.
 """
 
