@@ -85,7 +85,8 @@ class Change:
         )
 
     def fingerprint(self) -> bytes:
-        return _digest("cancel" if self.cancels else "change", self.id, self.item, self.quantity, self.based_on)
+        """Of what is asked, not of the condition: an operator who does a lost change again adds one of their own."""
+        return _digest("cancel" if self.cancels else "change", self.id, self.item, self.quantity)
 
 
 def _digest(*values: str | int | None) -> bytes:

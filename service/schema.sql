@@ -101,7 +101,8 @@ create table if not exists public.idempotency_keys (
     primary key (customer, key, home)
 );
 -- The order as the request left it, or as it was when the request cancelled it: the order itself may be another by now, or
--- gone. Keys of an earlier version get it once, while no order was ever changed.
+-- gone. Beside its columns, for a `change` what was asked: whoever has to do it again elsewhere finds it here
+-- (operations/reconciliation.py). Keys of an earlier version get it once, while no order was ever changed.
 do $$
 begin
     if not exists (
@@ -466,7 +467,10 @@ begin
             end if;
             insert into public.idempotency_keys (home, customer, key, request_hash, order_id, created_at, answer)
             values (
-                settled_home, for_customer, for_key, for_hash, for_id, clock_timestamp(), to_jsonb(found_order)
+                settled_home, for_customer, for_key, for_hash, for_id, clock_timestamp(),
+                to_jsonb(found_order) || jsonb_build_object(
+                    'change', jsonb_build_object('cancels', cancels, 'item', for_item, 'quantity', for_quantity)
+                )
             )
             on conflict (customer, key, home) do update
             set request_hash = excluded.request_hash, order_id = excluded.order_id, created_at = excluded.created_at,
