@@ -228,6 +228,11 @@ def test_changes_and_cancellations_travel_too(pair: Pair) -> None:
     quantities = "select quantity, count(*) from public.orders group by 1 order by 1"
     assert pair.target.execute(quantities).fetchall() == [(1, 12), (7, 9)]
     assert "moved" in write(pair.source)
+    # What was cancelled since is not missed; what is gone otherwise, as after a failover that lost it, is.
+    assert home_move.lacking(pair.source, pair.target, HOMES) == []
+    (lost,) = pair.target.execute("select id::text from public.orders limit 1").fetchall()[0]
+    pair.target.execute("delete from public.orders where id = %s", (lost,))
+    assert home_move.lacking(pair.source, pair.target, HOMES) == [lost]
     home_move.unsubscribe(pair.target, HOMES)
     home_move.unpublish(pair.source, HOMES)
 
