@@ -12,16 +12,16 @@ from starlette.requests import ClientDisconnect, Request
 from starlette.responses import Response
 
 from service import orders
-from service.cache import OrderCache
+from service.cache import Kept, OrderCache
 from service.context import HOME, MOVED_TO, PARTITION, USER_REGION, Context, context_of
 from service.deadlines import Deadline
 from service.egress import Answer
 from service.forwarding import Forwarder
 from service.holding import Again, Hold
 from service.homes import Homes
-from service.member import ElsewhereError, Member, MemberError, NotWriterError, Placement, UnknownOutcomeError
+from service.member import ElsewhereError, Member, MemberError, NotWriterError, UnknownOutcomeError, Written
 from service.metrics import Metrics
-from service.orders import NewOrder
+from service.orders import Change, NewOrder
 from service.partitions import MAIN, MapFile, PartitionMap
 from service.positions import HEADER as POSITION
 from service.positions import TokenError, WritePosition
@@ -57,6 +57,17 @@ class Place:
     member: Member | None
 
 
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Write:
+    """What a user asks for, and how another region is asked for it."""
+
+    what: NewOrder | Change
+    digest: bytes  # of the customer
+    key: str
+    target: str
+    body: bytes
+
+
 class OrdersApi:
     def __init__(
         self,
@@ -82,12 +93,27 @@ class OrdersApi:
     # Writes
 
     async def place(self, request: Request) -> Response:
+        key = orders.checked_key(request.headers.getlist("idempotency-key"))
+        body = await _body(request, context_of(request).deadline)
+        return await self._write(request, NewOrder.parse(body), key, "/orders", body)
+
+    async def change(self, request: Request) -> Response:
+        key, order_id, customer, based_on = _change_of(request)
+        body = await _body(request, context_of(request).deadline)
+        change = Change.parse(order_id, customer, based_on, body)
+        return await self._write(request, change, key, _target_of(change), body)
+
+    async def cancel(self, request: Request) -> Response:
+        key, order_id, customer, based_on = _change_of(request)
+        change = Change(customer=customer, id=order_id, cancels=True, based_on=based_on)
+        return await self._write(request, change, key, _target_of(change), b"")
+
+    async def _write(self, request: Request, what: NewOrder | Change, key: str, target: str, body: bytes) -> Response:
+        """Where the customer's home is written, wherever the request came in."""
         context = context_of(request)
         user_region, known = self._asked(request, context)
-        key = orders.checked_key(request.headers.getlist("idempotency-key"))
-        body = await _body(request, context.deadline)
-        order = NewOrder.parse(body)
-        digest = self._homes.digest(order.customer)
+        digest = self._homes.digest(what.customer)
+        write = Write(what=what, digest=digest, key=key, target=target, body=body)
 
         waits_for = MAIN
 
@@ -96,20 +122,23 @@ class OrdersApi:
             self._map_file.refresh()
             partitions = self._map_file.current or known
             try:
-                home = await self._homes.for_order(context, partitions, order.customer, digest, user_region)
+                if isinstance(what, NewOrder):
+                    home = await self._homes.for_order(context, partitions, what.customer, digest, user_region)
+                else:
+                    home = await self._homes.of_orders(context, partitions, what.customer, digest)
             except Problem as problem:
                 raise Again(problem) from None
-            partition = partitions.partition_of(home)
+            partition = partitions.partition_of(home) if home else MAIN
             for _ in range(REROUTES):
                 place = self._place(partitions, user_region, partition)
                 try:
                     if place.writer == self._region:
-                        found = await self._place_here(context, place, order, home, digest, key)
+                        found = await self._write_here(context, place, write, home)
                     else:
                         # Also where this region has heard nothing from the writer for long, and may not know of a new
                         # one. A write that is passed on to the wrong region does no harm, as the database there has
                         # the last word; what is held meanwhile goes the right way once the map says so.
-                        found = await self._pass_on(context, place, home, key, body)
+                        found = await self._pass_on(context, place, write, home)
                 except Again as fault:
                     # What others are held for is another writer, and this one's silence says nothing of it.
                     raise fault if partition == waits_for else Again(fault.problem, busy=True) from None
@@ -124,37 +153,43 @@ class OrdersApi:
             raise Again(unavailable(f"the customer's home {home} moved more than once meanwhile"), busy=True)
 
         if context.forwarded_by is None:
-            waits_for = await self._homes.waits_for(context, known, order.customer, digest)
+            waits_for = await self._homes.waits_for(context, known, what.customer, digest)
             return await self._hold.write(waits_for, attempt, context.deadline)
         # It is held where it came from, and that region may know a newer map.
-        home = request.headers.get(HOME) or known.first_home(user_region, digest)
-        place = self._place(known, user_region, request.headers.get(PARTITION) or known.partition_of(home))
+        home = request.headers.get(HOME, "")
+        if not home and isinstance(what, NewOrder):
+            home = known.first_home(user_region, digest)
+        named = request.headers.get(PARTITION) or (known.partition_of(home) if home else MAIN)
+        place = self._place(known, user_region, named)
         try:
-            found = await self._place_here(context, place, order, home, digest, key)
+            found = await self._write_here(context, place, write, home)
         except Again as fault:
             raise fault.problem from None
         if isinstance(found, Response):
             return found
         raise _misdirected(place.partition, *found)
 
-    async def _pass_on(
-        self, context: Context, place: Place, home: str, key: str, body: bytes
-    ) -> "Response | tuple[str, str]":
+    async def _pass_on(self, context: Context, place: Place, write: Write, home: str) -> "Response | tuple[str, str]":
         """The other region's answer; or where the order belongs, as home and partition."""
+        headers = [("content-type", "application/json"), ("idempotency-key", write.key)]
+        if home:
+            headers.append((HOME, home))
+        if isinstance(write.what, Change) and write.what.based_on is not None:
+            headers.append(("if-match", f'"{write.what.based_on}"'))
         asked = asyncio.ensure_future(
             self._forwarder.forward(
                 context,
-                "/orders",
+                write.target,
                 partition=place.partition,
                 region=place.writer,
                 user_region=place.user_region,
                 deadline=context.deadline,
-                headers=(("content-type", "application/json"), ("idempotency-key", key), (HOME, home)),
-                body=body,
+                headers=headers,
+                body=write.body,
             )
         )
         # A region that is lost does not refuse, it is silent: nobody waits for it once another one writes. Should it
-        # have placed the order, and the new writer have it too, the same key gets the same order.
+        # have done the write, and the new writer have it too, the same key gets the same answer.
         moved = asyncio.ensure_future(self._map_file.moved(place.partition, place.writer))
         try:
             await asyncio.wait((asked, moved), return_when=asyncio.FIRST_COMPLETED)
@@ -173,14 +208,14 @@ class OrdersApi:
             return answer.headers[HOME], answer.headers[MOVED_TO]
         return _passed_back(answer)
 
-    async def _place_here(
-        self, context: Context, place: Place, order: NewOrder, home: str, digest: bytes, key: str
+    async def _write_here(
+        self, context: Context, place: Place, write: Write, home: str
     ) -> "Response | tuple[str, str]":
-        """The order placed; or where it belongs, as home and partition. While that is being settled, it waits."""
+        """The write done; or where it belongs, as home and partition. While that is being settled, it waits."""
         patience = context.deadline.within(HOLD_SECONDS)
         while True:
             try:
-                return await self._placed_at(context, place, order, home, digest, key)
+                return await self._written_at(context, place, write, home)
             except ElsewhereError as fault:
                 self._map_file.refresh()
                 current = self._map_file.current
@@ -192,13 +227,15 @@ class OrdersApi:
                     raise Again(unavailable(f"the customer's home {fault.home} is being moved"), busy=True) from None
             await asyncio.sleep(HOLD_POLL_SECONDS)
 
-    async def _placed_at(
-        self, context: Context, place: Place, order: NewOrder, home: str, digest: bytes, key: str
-    ) -> Response:
+    async def _written_at(self, context: Context, place: Place, write: Write, home: str) -> Response:
         if place.member is None:
             raise Again(unavailable(f"region {self._region} holds no member of partition {place.partition}"))
         try:
-            placement = await place.member.place(order, home=home, digest=digest, key=key, deadline=context.deadline)
+            member, known = place.member, {"digest": write.digest, "key": write.key, "deadline": context.deadline}
+            if isinstance(write.what, NewOrder):
+                written = await member.place(write.what, home=home, **known)
+            else:
+                written = await member.change(write.what, home=home, **known)
         except NotWriterError as fault:
             self._metrics.writes.labels("not_writer").inc()
             raise Again(
@@ -206,14 +243,14 @@ class OrdersApi:
             ) from None
         except MemberError as fault:
             self._metrics.writes.labels("unavailable").inc()
-            raise Again(unavailable(f"the database of region {self._region} cannot take the order: {fault}")) from None
+            raise Again(unavailable(f"the database of region {self._region} cannot take the write: {fault}")) from None
         except UnknownOutcomeError as fault:
             self._metrics.writes.labels("unknown").inc()
-            raise unknown_outcome(f"the database of region {self._region} did not confirm the order: {fault}") from None
-        self._metrics.writes.labels(placement.outcome).inc()
-        if placement.home is not None:
-            self._homes.learn(digest, placement.home)
-        return self._placed(placement, place.partition)
+            raise unknown_outcome(f"the database of region {self._region} did not confirm the write: {fault}") from None
+        self._metrics.writes.labels(written.outcome).inc()
+        if written.home is not None:
+            self._homes.learn(write.digest, written.home)
+        return self._answer(write, written, place.partition)
 
     async def settle(self, request: Request) -> Response:
         """For other regions, not for users: the home that a new customer gets."""
@@ -224,8 +261,8 @@ class OrdersApi:
         home = await self._homes.settle(context, customer, wished)
         return Response(b"", 200, {HOME: home})
 
-    def _placed(self, placement: Placement, partition: str) -> Response:
-        if placement.outcome == "in_flight":
+    def _answer(self, write: Write, written: Written, partition: str) -> Response:
+        if written.outcome == "in_flight":
             problem = Problem(
                 409,
                 "in-flight",
@@ -235,24 +272,39 @@ class OrdersApi:
                 X_Written_Region=self._region,
             )
             raise Again(problem, busy=True)
-        if placement.outcome == "mismatch":
+        if written.outcome == "mismatch":
             raise Problem(
                 422,
                 "key-reused",
                 "The key was used for another request",
-                "this Idempotency-Key came with another order within the last 24 hours; send a new key",
+                "this Idempotency-Key came with another request within the last 24 hours; send a new key",
                 X_Written_Region=self._region,
             )
-        assert placement.order is not None
+        if written.outcome == "missing":
+            raise Problem(
+                404, "not-found", "Not found", "the customer has no order of this id", X_Written_Region=self._region
+            )
+        if written.outcome == "stale":
+            raise Problem(
+                412,
+                "changed-meanwhile",
+                "The order was changed meanwhile",
+                f"its revision is {written.revision}; read it and decide anew",
+                X_Written_Region=self._region,
+            )
+        assert written.order is not None
         headers = {
-            "Location": f"/orders/{placement.order.id}",
             "X-Written-Region": self._region,
-            POSITION: WritePosition(partition=partition, lsn=placement.lsn).token(),
+            POSITION: WritePosition(partition=partition, lsn=written.lsn).token(),
         }
-        if placement.outcome == "replayed":
+        if written.outcome == "replayed":
             headers["Idempotency-Replayed"] = "true"
-        status = 201 if placement.outcome == "placed" else 200
-        return Response(placement.order.document(), status, headers, "application/json")
+        if isinstance(write.what, NewOrder):
+            headers["Location"] = f"/orders/{written.order.id}"
+        elif write.what.cancels:
+            return Response(None, 204, headers)
+        status = 201 if written.outcome == "placed" else 200
+        return Response(written.order.document(), status, headers, "application/json")
 
     # Reads
 
@@ -265,22 +317,30 @@ class OrdersApi:
         position = _position(request)
         user_region, partitions = self._asked(request, context)
 
-        # An order never changes, so one that is there is right whatever position the reader has seen.
         kept = await self._cache.get(str(order_id))
-        if kept is not None:
-            return Response(kept, media_type="application/json")
+        if kept is not None and kept.serves(position):
+            member = self._members.get(kept.partition)
+            context.read_age_ms = member.age_ms if member is not None else None
+            return Response(kept.document, media_type="application/json")
         doubtful: list[Place] = []
         for partition in self._partitions(request, context, partitions, user_region, position):
             place = self._place(partitions, user_region, partition)
+            seen = position if position is not None and position.partition == partition else None
             try:
-                member = await self._near(context, place, position)
+                member = await self._near(context, place, seen)
                 if member is not None:
-                    order = await member.order(str(order_id), context.deadline)
-                    if order is not None:
-                        document = order.document()
-                        self._cache.keep(order.id, document)
+                    lsn = member.state.lsn if member.state is not None else 0  # of before the row is read
+                    found = await member.order(str(order_id), context.deadline)
+                    if found is not None and found.is_here:
+                        document = found.order.document()
+                        self._cache.keep(found.order.id, Kept(document=document, partition=partition, lsn=lsn))
                         return Response(document, media_type="application/json")
-                    if position is not None or await self._surely_absent(member, order_id, context):
+                    if found is not None:
+                        # Its home is being moved, and another partition has it as it is now. Should none of the near
+                        # members say so, a writer does.
+                        doubtful.append(self._place(partitions, user_region, found.moved_to or partition))
+                        continue
+                    if seen is not None or await self._surely_absent(member, order_id, context):
                         continue
             except MemberError as fault:
                 context.notes["member"] = str(fault)
@@ -307,9 +367,9 @@ class OrdersApi:
         """Where an order may be, the likeliest first: its id does not say."""
         if context.forwarded_by is not None and (named := request.headers.get(PARTITION)):
             return (named,)
-        if position is not None:
-            return (position.partition,)
-        return tuple(sorted(partitions.writers, key=lambda name: name != partitions.near(user_region)))
+        # Where the reader's write was; or, once its home has moved, wherever it is now.
+        first = position.partition if position is not None else partitions.near(user_region)
+        return tuple(sorted({first, *partitions.writers}, key=lambda name: (name != first, name)))
 
     async def list(self, request: Request) -> Response:
         context = context_of(request)
@@ -416,6 +476,23 @@ class OrdersApi:
         if writer is None:
             raise unavailable(f"partition {partition!r} is not known in region {self._region}")
         return Place(user_region=user_region, partition=partition, writer=writer, member=self._members.get(partition))
+
+
+def _change_of(request: Request) -> tuple[str, str, str, int | None]:
+    """The key, the order, its customer and the revision that a change is based on."""
+    key = orders.checked_key(request.headers.getlist("idempotency-key"))
+    try:
+        order_id = UUID(request.path_params["id"])
+    except ValueError:
+        raise not_found("no order has this id; ids are UUIDs") from None
+    if "customer" not in request.query_params:
+        raise bad_request("the parameter customer is missing; it says whose order is changed")
+    customer = orders.checked_text("customer", request.query_params["customer"])
+    return key, str(order_id), customer, orders.checked_revision(request.headers.getlist("if-match"))
+
+
+def _target_of(change: Change) -> str:
+    return f"/orders/{change.id}?customer={quote(change.customer, safe='')}"
 
 
 def _position(request: Request) -> WritePosition | None:

@@ -37,6 +37,7 @@ log = logging.getLogger("service.requests")
 
 DRAIN_SECONDS = 3.0
 ROUTES = {"/healthz/live", "/healthz/ready", "/version", "/metrics"}  # asked by machines all the time, not logged
+METHODS = {"GET", "HEAD", "POST", "PATCH", "DELETE"}
 SETTINGS_SECONDS = 0.2
 
 
@@ -77,6 +78,8 @@ class Service:
                 Route("/orders", api.place, methods=["POST"]),
                 Route("/orders", api.list, methods=["GET"]),
                 Route("/orders/{id}", api.read, methods=["GET"]),
+                Route("/orders/{id}", api.change, methods=["PATCH"]),
+                Route("/orders/{id}", api.cancel, methods=["DELETE"]),
                 Route(HOMES, api.settle, methods=["POST"]),
                 Route("/healthz/live", self._live),
                 Route("/healthz/ready", self._ready),
@@ -236,7 +239,7 @@ class Surroundings:
             route = path
         else:
             route = "/orders/{id}" if path.startswith("/orders/") else "other"
-        method = context.method if context.method in ("GET", "POST", "HEAD") else "other"
+        method = context.method if context.method in METHODS else "other"
         found = self._counters.get((route, method, status))
         if found is None:
             found = (

@@ -61,7 +61,8 @@ class Forwarder:
         body: bytes,
     ) -> Answer:
         assert self._egress is not None
-        method = "POST" if context.method == "POST" else "GET"  # also for HEAD, whose answer has no body to read
+        method = "GET" if context.method == "HEAD" else context.method  # an answer to HEAD has no body to read
+        silent = unavailable if method == "GET" else unknown_outcome
         for attempt in (1, 2):
             passed_on = [
                 *headers,
@@ -82,10 +83,10 @@ class Forwarder:
                 raise unavailable(f"the way to the other region is closed ({fault})") from None
             except (NoAnswerError, TimeoutError) as fault:
                 detail = f"the other region did not answer ({str(fault) or 'deadline'})"
-                raise (unknown_outcome if method == "POST" else unavailable)(detail) from None
+                raise silent(detail) from None
             if SERVED_REGION not in answer.headers:
                 # The gateway speaks for itself. It may have given up on a request that had already arrived.
                 detail = f"the gateway answered {answer.status} in place of the other region"
-                raise (unknown_outcome if method == "POST" else unavailable)(detail)
+                raise silent(detail)
             return answer
         raise AssertionError("unreachable")

@@ -81,6 +81,13 @@ class Homes:
             return wished  # the writer of `main` settles it with the order
         return await self._settled(context, partitions, customer, digest, wished, user_region)
 
+    async def of_orders(self, context: Context, partitions: PartitionMap, customer: str, digest: bytes) -> str:
+        """The home of a customer who should have orders; empty where this region knows none, and the writer of `main`
+        has to be asked. None is given to anybody here."""
+        if len(partitions.writers) == 1:
+            return ""
+        return await self.known(context, partitions, customer, digest) or ""
+
     async def _settled(
         self, context: Context, partitions: PartitionMap, customer: str, digest: bytes, wished: str, user_region: str
     ) -> str:

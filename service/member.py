@@ -12,7 +12,7 @@ import psycopg
 from psycopg import errors
 
 from service.deadlines import Deadline
-from service.orders import NewOrder, Order
+from service.orders import Change, NewOrder, Order
 from service.pool import Connection, OutOfTimeError, Pool, PoolBusyError
 from service.positions import parse_lsn
 from service.settings import Database, Endpoint
@@ -27,13 +27,26 @@ READ_SECONDS = 2.0
 KEYS_PER_SWEEP = 1000
 
 _ORDER: LiteralString = """
-select id::text, customer, item, quantity, sequence,
-       to_char(created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"')
-from public.orders"""
-_ORDER_BY_ID: LiteralString = _ORDER + " where id = $1"
-_ORDERS_OF_CUSTOMER: LiteralString = _ORDER + " where customer = $1 and sequence > $2 order by sequence limit $3"
+select o.id::text, o.customer, o.item, o.quantity, o.sequence,
+       to_char(o.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"'), o.revision"""
+# A home that is moved has its rows in two databases for a while. Those of the one that writes it count, and while
+# nobody does those of the one that did.
+_ORDER_BY_ID: LiteralString = (
+    _ORDER  # noqa: S608 (constants, both)
+    + """, coalesce(r.owned or r.moving_to is not null, true), r.moved_to
+from public.orders o left join lateral (
+    select r.* from public.home_ranges r where r.first <= o.home order by r.first desc limit 1
+) r on true where o.id = $1"""
+)
+_ORDERS_OF_CUSTOMER: LiteralString = (
+    _ORDER + " from public.orders o where customer = $1 and sequence > $2 order by sequence limit $3"
+)
 _PLACE: LiteralString = (
     "call public.place_order($1, $2, $3, $4, $5, $6, $7, $8, null, null, null, null, null, null, null)"
+)
+_CHANGE: LiteralString = (
+    "call public.change_order($1, $2, $3, $4::uuid, $5, $6, $7, $8, $9, $10, $11, "
+    "null, null, null, null, null, null, null, null, null)"
 )
 _SETTLE: LiteralString = "call public.settle_home($1, $2, $3, $4, null, null)"
 _HOME: LiteralString = "select public.home_of($1, $2)"
@@ -76,15 +89,25 @@ class ElsewhereError(Exception):
         self.partition = partition  # the one that has it, where this one gave it away
 
 
-Outcome = Literal["placed", "replayed", "mismatch", "in_flight"]
+Outcome = Literal["placed", "changed", "cancelled", "replayed", "mismatch", "in_flight", "missing", "stale"]
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
-class Placement:
+class Written:
+    """What became of a write."""
+
     outcome: Outcome
     order: Order | None = None
     lsn: int = 0
     home: str | None = None
+    revision: int | None = None  # the order's own, where another was asked for
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Found:
+    order: Order
+    is_here: bool  # False: this partition does not write it, or not any more
+    moved_to: str | None
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
@@ -172,9 +195,12 @@ class Member:
 
     # Statements
 
-    async def order(self, order_id: str, deadline: Deadline) -> Order | None:
+    async def order(self, order_id: str, deadline: Deadline) -> Found | None:
         rows = await self._read(_ORDER_BY_ID, (order_id,), deadline)
-        return Order(*rows[0]) if rows else None
+        if not rows:
+            return None
+        *columns, is_here, moved_to = rows[0]
+        return Found(order=Order(*columns), is_here=is_here, moved_to=moved_to)
 
     async def orders(self, customer: str, after: int, limit: int, deadline: Deadline) -> list[Order]:
         return [Order(*row) for row in await self._read(_ORDERS_OF_CUSTOMER, (customer, after, limit), deadline)]
@@ -190,7 +216,7 @@ class Member:
             raise UnknownOutcomeError("the lease to write ran out meanwhile")
         return home
 
-    async def place(self, order: NewOrder, *, home: str, digest: bytes, key: str, deadline: Deadline) -> Placement:
+    async def place(self, order: NewOrder, *, home: str, digest: bytes, key: str, deadline: Deadline) -> Written:
         values = (
             home,
             order.customer,
@@ -209,17 +235,35 @@ class Member:
                     continue
                 raise MemberError("the customer's home was being settled") from None
             outcome, order_id, sequence, created_at, position, settled, moved_to = row
-            if outcome in _NOT_HERE:
-                raise NotWriterError(_NOT_HERE[outcome])
-            if outcome == "moved":
-                raise ElsewhereError(settled, moved_to)
-            if outcome == "lease_lost":
-                raise UnknownOutcomeError("the lease to write ran out meanwhile")
+            _must_be_done(outcome, settled, moved_to)
             if outcome in ("in_flight", "mismatch"):
-                return Placement(outcome=outcome)
+                return Written(outcome=outcome)
             placed = Order(order_id, order.customer, order.item, order.quantity, sequence, created_at)
-            return Placement(outcome=outcome, order=placed, lsn=parse_lsn(position), home=settled)
+            return Written(outcome=outcome, order=placed, lsn=parse_lsn(position), home=settled)
         raise AssertionError("unreachable")
+
+    async def change(self, change: Change, *, home: str, digest: bytes, key: str, deadline: Deadline) -> Written:
+        """`home`: empty where it is not known."""
+        values = (
+            home or None,
+            change.customer,
+            digest,
+            change.id,
+            change.item,
+            change.quantity,
+            change.cancels,
+            change.based_on,
+            key,
+            change.fingerprint(),
+            _patience(deadline),
+        )
+        row = await self._write(_CHANGE, values, deadline)
+        outcome, item, quantity, sequence, created_at, revision, position, settled, moved_to = row
+        _must_be_done(outcome, settled, moved_to)
+        if outcome not in ("changed", "cancelled", "replayed"):
+            return Written(outcome=outcome, home=settled, revision=revision)
+        order = Order(change.id, change.customer, item, quantity, sequence, created_at, revision)
+        return Written(outcome=outcome, order=order, lsn=parse_lsn(position), home=settled)
 
     async def _write(self, query: LiteralString, values: tuple[Any, ...], deadline: Deadline) -> tuple[Any, ...]:
         """One call of a procedure that commits. What it raises says whether it may have."""
@@ -352,6 +396,16 @@ class Member:
         if notice.severity_nonlocalized == "WARNING":
             self._warned.add(connection)
             log.warning("member %s: %s", self.partition, notice.message_primary)
+
+
+def _must_be_done(outcome: str, home: str, moved_to: str | None) -> None:
+    """Raises where the procedure did not settle the request."""
+    if outcome in _NOT_HERE:
+        raise NotWriterError(_NOT_HERE[outcome])
+    if outcome == "moved":
+        raise ElsewhereError(home, moved_to)
+    if outcome == "lease_lost":
+        raise UnknownOutcomeError("the lease to write ran out meanwhile")
 
 
 def _patience(deadline: Deadline) -> str:

@@ -30,7 +30,7 @@ class Metrics:
         self.seconds = Histogram(
             "meridian_request_seconds", "Time to the answer", ["route", "method"], buckets=BUCKETS, registry=registry
         )
-        self.writes = Counter("meridian_writes", "Orders by outcome, at the writer", ["outcome"], registry=registry)
+        self.writes = Counter("meridian_writes", "Writes by outcome, at the writer", ["outcome"], registry=registry)
         self.forwards = Counter(
             "meridian_forwards", "Requests passed on", ["partition", "region", "outcome"], registry=registry
         )

@@ -1,4 +1,4 @@
-"""An order: what a client may send, its fingerprint, and the one form in which it is answered."""
+"""An order and a change to one: what a client may send, its fingerprint, and the one form in which it is answered."""
 
 import hashlib
 import json
@@ -19,7 +19,9 @@ DEFAULT_PAGE = 50
 # No control characters, and no lone halves of surrogate pairs, which JSON can spell and UTF-8 cannot.
 _TEXT = re.compile(r"[^\x00-\x1f\x7f-\x9f\ud800-\udfff]+")
 _KEY = re.compile(r"[^\x00-\x1f\x7f-\x9f]+")
+_REVISION = re.compile(r'"([1-9][0-9]{0,17})"')
 _FIELDS = ("customer", "item", "quantity")
+_CHANGEABLE = ("item", "quantity")
 
 
 class Order(NamedTuple):
@@ -31,9 +33,10 @@ class Order(NamedTuple):
     quantity: int
     sequence: int
     created_at: str
+    revision: int = 1
 
     def document(self) -> bytes:
-        """The same bytes wherever and whenever the order is answered: new, replayed, read or listed."""
+        """The same bytes for a revision wherever and whenever it is answered: new, replayed, read or listed."""
         return json.dumps(self._asdict(), ensure_ascii=False, separators=(",", ":")).encode()
 
 
@@ -46,19 +49,48 @@ class NewOrder:
     @classmethod
     def parse(cls, body: bytes) -> "NewOrder":
         fields = _object(body, "an order", _FIELDS)
-        quantity = fields["quantity"]
-        if not isinstance(quantity, int) or isinstance(quantity, bool) or not 1 <= quantity <= MAXIMUM_QUANTITY:
-            raise bad_request(f"quantity must be a whole number from 1 to {MAXIMUM_QUANTITY}")
         return cls(
             customer=checked_text("customer", fields["customer"]),
             item=checked_text("item", fields["item"]),
-            quantity=quantity,
+            quantity=checked_quantity(fields["quantity"]),
         )
 
     def fingerprint(self) -> bytes:
         """Equal for bodies that mean the same order, however they are spelt."""
-        canonical = json.dumps([self.customer, self.item, self.quantity], ensure_ascii=True, separators=(",", ":"))
-        return hashlib.sha256(canonical.encode()).digest()
+        return _digest(self.customer, self.item, self.quantity)
+
+
+@dataclass(frozen=True, kw_only=True, slots=True)
+class Change:
+    """To one order, which is named beside its customer: the home is the customer's, and stays known after the order."""
+
+    customer: str
+    id: str
+    item: str | None = None  # None: it stays
+    quantity: int | None = None
+    cancels: bool = False
+    based_on: int | None = None  # the revision that the order must still have
+
+    @classmethod
+    def parse(cls, order_id: str, customer: str, based_on: int | None, body: bytes) -> "Change":
+        fields = _object(body, "a change", _CHANGEABLE, all_needed=False)
+        if not fields:
+            raise bad_request("the change is empty; give an item, a quantity or both")
+        return cls(
+            customer=customer,
+            id=order_id,
+            item=checked_text("item", fields["item"]) if "item" in fields else None,
+            quantity=checked_quantity(fields["quantity"]) if "quantity" in fields else None,
+            based_on=based_on,
+        )
+
+    def fingerprint(self) -> bytes:
+        """Of what is asked, not of the condition: an operator who does a lost change again adds one of their own."""
+        return _digest("cancel" if self.cancels else "change", self.id, self.item, self.quantity)
+
+
+def _digest(*values: str | int | None) -> bytes:
+    return hashlib.sha256(json.dumps(values, ensure_ascii=True, separators=(",", ":")).encode()).digest()
 
 
 def parse_wish(body: bytes) -> tuple[str, str]:
@@ -67,8 +99,8 @@ def parse_wish(body: bytes) -> tuple[str, str]:
     return checked_text("customer", fields["customer"]), checked_text("home", fields["home"])
 
 
-def _object(body: bytes, what: str, names: tuple[str, ...]) -> dict[str, object]:
-    """The body's fields: these and no others."""
+def _object(body: bytes, what: str, names: tuple[str, ...], *, all_needed: bool = True) -> dict[str, object]:
+    """The body's fields: these, or some of them, and no others."""
     listed = f"{', '.join(names[:-1])} and {names[-1]}"
     try:
         document: Any = json.loads(body, object_pairs_hook=_without_doubles)
@@ -81,7 +113,7 @@ def _object(body: bytes, what: str, names: tuple[str, ...]) -> dict[str, object]
         if name not in names:
             raise bad_request(f"{_quoted(name)} is not a field of {what} ({', '.join(names)})")
     for name in names:
-        if name not in fields:
+        if all_needed and name not in fields:
             raise bad_request(f"{name} is missing; {what} has {listed}")
     return fields
 
@@ -100,9 +132,24 @@ def checked_text(name: str, value: object) -> str:
     return value
 
 
+def checked_quantity(value: object) -> int:
+    if not isinstance(value, int) or isinstance(value, bool) or not 1 <= value <= MAXIMUM_QUANTITY:
+        raise bad_request(f"quantity must be a whole number from 1 to {MAXIMUM_QUANTITY}")
+    return value
+
+
+def checked_revision(values: list[str]) -> int | None:
+    if not values:
+        return None
+    found = _REVISION.fullmatch(values[0])
+    if len(values) > 1 or not found:
+        raise bad_request('If-Match must be one revision of the order in quotation marks, like "3"')
+    return int(found[1])
+
+
 def checked_key(values: list[str]) -> str:
     if not values or not values[0]:
-        raise bad_request("the header Idempotency-Key is missing; send a new unique value with each new order")
+        raise bad_request("the header Idempotency-Key is missing; send a new unique value with each new write")
     if len(values) > 1:
         raise bad_request("the header Idempotency-Key may be given once only")
     if len(values[0]) > MAXIMUM_KEY or not _KEY.fullmatch(values[0]):

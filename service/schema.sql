@@ -84,9 +84,11 @@ create table if not exists public.orders (
     quantity integer not null check (quantity >= 1),
     sequence bigint not null check (sequence >= 1),
     created_at timestamptz not null,
+    revision bigint not null default 1,
     primary key (id, home),
     constraint orders_customer_sequence_key unique (customer, sequence)
 );
+alter table public.orders add column if not exists revision bigint not null default 1;  -- of tables of an earlier version
 
 create table if not exists public.idempotency_keys (
     home text not null,
@@ -95,8 +97,24 @@ create table if not exists public.idempotency_keys (
     request_hash bytea not null,
     order_id uuid not null,
     created_at timestamptz not null,
+    answer jsonb,
     primary key (customer, key, home)
 );
+-- The order as the request left it, or as it was when the request cancelled it: the order itself may be another by now, or
+-- gone. Beside its columns, for a `change` what was asked: whoever has to do it again elsewhere finds it here
+-- (operations/reconciliation.py). Keys of an earlier version get it once, while no order was ever changed.
+do $$
+begin
+    if not exists (
+        select from pg_catalog.pg_attribute
+        where attrelid = 'public.idempotency_keys'::regclass and attname = 'answer' and not attisdropped
+    ) then
+        alter table public.idempotency_keys add column answer jsonb;
+        update public.idempotency_keys k set answer = to_jsonb(o)
+        from public.orders o where o.id = k.order_id and o.home = k.home;
+    end if;
+end;
+$$;
 create index if not exists idempotency_keys_created_at on public.idempotency_keys (created_at);
 
 -- Whether this database may be written only under a lease. One row, or none: no lease is asked for. It is replicated
@@ -217,6 +235,20 @@ begin
 end;
 $$;
 
+-- The barrier for moving homes: writers share the lock, the move takes it alone. The flag is read in a statement of its own,
+-- whose snapshot is newer than the wait for the lock; in one statement it could be the flag of before. Where the home was
+-- moved away from here, `moved_to` is the partition that has it.
+create or replace function public.enter_home(in for_home text, out is_here boolean, out moved_to text)
+language plpgsql
+as $$
+begin
+    perform pg_advisory_xact_lock_shared(hashtextextended('meridian homes', 0));
+    select r.owned and coalesce(r.timeline = public.timeline(), true), r.moved_to into is_here, moved_to
+    from public.home_ranges r where r.first <= for_home order by r.first desc limit 1;
+    is_here := coalesce(is_here, false);
+end;
+$$;
+
 -- Places one order, and says what became of it in `outcome`:
 --   placed, replayed    the order, and a write position that no earlier than its commit was flushed
 --   no_lease            this region holds no lease to write; nothing was written
@@ -255,7 +287,7 @@ language plpgsql
 as $$
 declare
     true_home text;
-    home_range public.home_ranges;
+    is_here boolean;
     kept_home text;
     stamp timestamptz;
     known public.idempotency_keys;
@@ -287,13 +319,9 @@ begin
     true_home := coalesce(true_home, for_home);
     settled_home := true_home;
 
-    -- The barrier for moving homes: writers share the lock, the move takes it alone. The flag is read in a statement of
-    -- its own, whose snapshot is newer than the wait for the lock; in one statement it could be the flag of before.
-    perform pg_advisory_xact_lock_shared(hashtextextended('meridian homes', 0));
-    select r.* into home_range from public.home_ranges r where r.first <= true_home order by r.first desc limit 1;
-    if home_range.owned is distinct from true or home_range.timeline <> public.timeline() then
+    select e.is_here, e.moved_to into is_here, moved_to from public.enter_home(true_home) e;
+    if not is_here then
         outcome := 'moved';
-        moved_to := home_range.moved_to;
         return;
     end if;
 
@@ -303,7 +331,10 @@ begin
             outcome := 'mismatch';
             return;
         end if;
-        select o.* into strict found_order from public.orders o where o.id = known.order_id and o.home = known.home;
+        found_order := jsonb_populate_record(null::public.orders, known.answer);
+        if known.answer is null then  -- written by a session that had begun before the column was there
+            select o.* into strict found_order from public.orders o where o.id = known.order_id and o.home = known.home;
+        end if;
         outcome := 'replayed';
         -- A transaction that writes nothing does not wait for standbys. The first commit may have been cut short in that
         -- wait, so the replay writes a record and waits in its stead: what it acknowledges is as durable as a new order.
@@ -322,10 +353,11 @@ begin
         insert into public.orders (home, id, customer, item, quantity, sequence, created_at)
         values (true_home, uuidv7(), for_customer, for_item, for_quantity, found_order.sequence, stamp)
         returning * into found_order;
-        insert into public.idempotency_keys (home, customer, key, request_hash, order_id, created_at)
-        values (true_home, for_customer, for_key, for_hash, found_order.id, stamp)
+        insert into public.idempotency_keys (home, customer, key, request_hash, order_id, created_at, answer)
+        values (true_home, for_customer, for_key, for_hash, found_order.id, stamp, to_jsonb(found_order))
         on conflict (customer, key, home) do update
-        set request_hash = excluded.request_hash, order_id = excluded.order_id, created_at = excluded.created_at;
+        set request_hash = excluded.request_hash, order_id = excluded.order_id, created_at = excluded.created_at,
+            answer = excluded.answer;
         outcome := 'placed';
     end if;
     placed_id := found_order.id::text;
@@ -335,6 +367,123 @@ begin
     write_position := pg_current_wal_flush_lsn()::text;
     -- However long the commit took, or this process was stopped: nothing is acknowledged after the lease's end, when
     -- another region may already be the writer.
+    if not public.may_write() then
+        outcome := 'lease_lost';
+    end if;
+end;
+$$;
+
+-- Changes one order or, with `cancels`, takes it away. Where `based_on` is given, only while that is the order's revision.
+-- `for_home` is null where the caller knows no home of the customer; the writer of `main` knows one, or there is no order.
+-- Outcomes as above, and:
+--   changed, cancelled  the order as it is now, or as it was
+--   missing             the customer has no such order
+--   stale               its revision is `found_revision`
+create or replace procedure public.change_order(
+    in for_home text,
+    in for_customer text,
+    in for_digest bytea,
+    in for_id uuid,
+    in for_item text,
+    in for_quantity integer,
+    in cancels boolean,
+    in based_on bigint,
+    in for_key text,
+    in for_hash bytea,
+    in patience text,
+    inout outcome text,
+    inout found_item text,
+    inout found_quantity integer,
+    inout found_sequence bigint,
+    inout found_at text,
+    inout found_revision bigint,
+    inout write_position text,
+    inout settled_home text,
+    inout moved_to text
+)
+language plpgsql
+as $$
+declare
+    is_here boolean;
+    known public.idempotency_keys;
+    found_order public.orders;
+begin
+    if pg_is_in_recovery() then
+        outcome := 'not_writer';
+        return;
+    end if;
+    if not public.may_write() then
+        outcome := 'no_lease';
+        return;
+    end if;
+    perform set_config('lock_timeout', patience, true);
+    if not pg_try_advisory_xact_lock(hashtextextended(for_customer || chr(31) || for_key, 0)) then
+        outcome := 'in_flight';
+        return;
+    end if;
+
+    settled_home := coalesce(public.home_of(for_customer, for_digest), for_home);
+    if settled_home is null then
+        outcome := 'missing';
+        return;
+    end if;
+    select e.is_here, e.moved_to into is_here, moved_to from public.enter_home(settled_home) e;
+    if not is_here then
+        outcome := 'moved';
+        return;
+    end if;
+
+    select k.* into known from public.idempotency_keys k where k.customer = for_customer and k.key = for_key;
+    if found and known.created_at > now() - interval '24 hours' then
+        if known.request_hash <> for_hash then
+            outcome := 'mismatch';
+            return;
+        end if;
+        found_order := jsonb_populate_record(null::public.orders, known.answer);
+        outcome := 'replayed';
+        perform pg_logical_emit_message(true, 'meridian', 'replayed');  -- waits for standbys, as above
+    else
+        select o.* into found_order from public.orders o
+        where o.id = for_id and o.home = settled_home and o.customer = for_customer for update;
+        if not found then
+            outcome := 'missing';
+            -- That an order is gone may rest on a cancellation that no standby has yet; this waits in its stead.
+            perform pg_logical_emit_message(true, 'meridian', 'missing');
+        elsif found_order.revision <> based_on then
+            outcome := 'stale';
+            found_revision := found_order.revision;
+            return;
+        else
+            if cancels then
+                delete from public.orders o where o.id = for_id and o.home = settled_home;
+                outcome := 'cancelled';
+            else
+                update public.orders o
+                set item = coalesce(for_item, o.item), quantity = coalesce(for_quantity, o.quantity),
+                    revision = o.revision + 1
+                where o.id = for_id and o.home = settled_home
+                returning * into found_order;
+                outcome := 'changed';
+            end if;
+            insert into public.idempotency_keys (home, customer, key, request_hash, order_id, created_at, answer)
+            values (
+                settled_home, for_customer, for_key, for_hash, for_id, clock_timestamp(),
+                to_jsonb(found_order) || jsonb_build_object(
+                    'change', jsonb_build_object('cancels', cancels, 'item', for_item, 'quantity', for_quantity)
+                )
+            )
+            on conflict (customer, key, home) do update
+            set request_hash = excluded.request_hash, order_id = excluded.order_id, created_at = excluded.created_at,
+                answer = excluded.answer;
+        end if;
+    end if;
+    found_item := found_order.item;
+    found_quantity := found_order.quantity;
+    found_sequence := found_order.sequence;
+    found_at := to_char(found_order.created_at at time zone 'UTC', 'YYYY-MM-DD"T"HH24:MI:SS.US"Z"');
+    found_revision := found_order.revision;
+    commit;
+    write_position := pg_current_wal_flush_lsn()::text;
     if not public.may_write() then
         outcome := 'lease_lost';
     end if;
@@ -357,19 +506,19 @@ as $$
     select count(*)::integer from removed;
 $$;
 
--- Orders are only ever added: the service may not change or remove one.
+-- Whose an order is, its place among theirs and its time stay: the service may not change them.
 revoke all on all tables in schema public from public, service, monitor;
-revoke all on procedure public.place_order, public.settle_home from public;
+revoke all on procedure public.place_order, public.change_order, public.settle_home from public;
 revoke all on function public.remove_expired_keys, public.standing, public.home_of, public.found_partition, public.timeline,
-    public.begin_range from public;
+    public.begin_range, public.enter_home from public;
 grant usage on schema public to service, monitor;
-grant select, insert on public.orders to service;
+grant select, insert, update (item, quantity, revision), delete on public.orders to service;
 grant select, insert, update (last_sequence) on public.customers to service;
 grant select, insert, update, delete on public.idempotency_keys to service;
 grant select, insert on public.directory to service;
 grant select on public.home_ranges, public.lease_policy, public.lease to service, monitor;
-grant execute on procedure public.place_order, public.settle_home to service;
-grant execute on function public.remove_expired_keys, public.home_of, public.timeline to service;
+grant execute on procedure public.place_order, public.change_order, public.settle_home to service;
+grant execute on function public.remove_expired_keys, public.home_of, public.timeline, public.enter_home to service;
 grant execute on function public.standing to service, monitor;
 
 -- Only where there are keepers, and where members are copied, are there such roles. Moving homes copies rows.

@@ -2,12 +2,13 @@
 
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any
 
 from components.local.servers.member import MemberSpec
 from components.local.servers.postgres_files import DATABASE, OWNER
 from components.local.servers.postgres_session import Connection, session
+from operations.drill.expectation import Contradiction, Expected, contradictions
 
 STATEMENT_MS = 60_000
 
@@ -23,11 +24,13 @@ where c.relkind = 'r' and c.relpersistence = 'p' and n.nspname not in ('pg_catal
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """`missing` and `doubled` are orders that users were told of, by the region of the member that was asked."""
+    """`missing` and `doubled` are orders that users were told of, by the region of the member that was asked; one that
+    a user cancelled, or may have, is not missed. `wrong` is what else speaks against what users were told."""
 
     missing: Mapping[str, tuple[str, ...]]
     doubled: tuple[str, ...]  # items that are there twice, though each was ordered once
     tables: Mapping[str, Mapping[str, tuple[int, str]]]  # by region, rows and sum of each table
+    wrong: Mapping[str, tuple[Contradiction, ...]] = field(default_factory=dict)  # by region
 
     @property
     def alike(self) -> bool:
@@ -35,8 +38,17 @@ class Audit:
         return all(each == sums[0] for each in sums)
 
 
-def audit(members: Mapping[str, MemberSpec], acknowledged: Collection[str], load: str) -> Audit:
-    """`load` is what the items of this drill's orders begin with."""
+def audit(
+    members: Mapping[str, MemberSpec],
+    acknowledged: Collection[str],
+    load: str,
+    orders: Mapping[str, Expected] | None = None,
+) -> Audit:
+    """`load` is what the items of this drill's orders begin with, `orders` what each should be, where some were changed
+    or cancelled."""
+    known = orders or {}
+    cancelled = {number for number, order in known.items() if order.told is None or None in order.perhaps}
+    wrong: dict[str, tuple[Contradiction, ...]] = {}
     missing: dict[str, tuple[str, ...]] = {}
     tables: dict[str, dict[str, tuple[int, str]]] = {}
     doubled: set[str] = set()
@@ -44,7 +56,9 @@ def audit(members: Mapping[str, MemberSpec], acknowledged: Collection[str], load
     def look(region: str) -> None:
         member = members[region]
         with session(member.stack_folder, member.endpoint, OWNER, DATABASE, statement_ms=STATEMENT_MS) as connection:
-            missing[region] = lacking(connection, acknowledged)
+            missing[region] = lacking(connection, set(acknowledged) - cancelled)
+            found = contradictions(known, states(connection, known))
+            wrong[region] = tuple(each for each in found if each.kind != "order gone")
             rows = connection.execute(
                 "select item from public.orders where item like %s group by item having count(*) > 1", (f"{load}-%",)
             ).fetchall()
@@ -53,13 +67,21 @@ def audit(members: Mapping[str, MemberSpec], acknowledged: Collection[str], load
 
     with ThreadPoolExecutor(len(members)) as pool:
         list(pool.map(look, members))
-    return Audit(missing=missing, doubled=tuple(sorted(doubled)), tables=tables)
+    return Audit(missing=missing, doubled=tuple(sorted(doubled)), tables=tables, wrong=wrong)
 
 
 def lacking(connection: Connection, acknowledged: Collection[str]) -> tuple[str, ...]:
     wanted = list(acknowledged)
     rows = connection.execute("select id::text from public.orders where id = any(%s::uuid[])", (wanted,)).fetchall()
     return tuple(sorted(set(wanted) - {str(row[0]) for row in rows}))
+
+
+def states(connection: Connection, orders: Collection[str]) -> dict[str, tuple[int, int]]:
+    """Revision and quantity of those that are there."""
+    rows = connection.execute(
+        "select id::text, revision, quantity from public.orders where id = any(%s::uuid[])", (list(orders),)
+    ).fetchall()
+    return {str(row[0]): (int(row[1]), int(row[2])) for row in rows}
 
 
 def sums(connection: Connection) -> dict[str, tuple[int, str]]:

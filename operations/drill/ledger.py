@@ -19,11 +19,21 @@ class Users:
     """The load as a process of its own."""
 
     def __init__(
-        self, entry: str, ledger: Path, regions: tuple[str, ...], *, rate: float, reads: float, retries: int
+        self,
+        entry: str,
+        ledger: Path,
+        regions: tuple[str, ...],
+        *,
+        rate: float,
+        reads: float,
+        retries: int,
+        changes: float = 0.0,
+        cancels: float = 0.0,
     ) -> None:
         self.ledger = ledger
         words = [entry, str(ledger), ",".join(regions)]
         words += ["--rate", str(rate), "--reads", str(reads), "--retries", str(retries)]
+        words += ["--changes", str(changes), "--cancels", str(cancels)]
         self.process = subprocess.Popen(
             [sys.executable, "-m", "operations.drill.load", *words],
             cwd=paths.PROJECT,

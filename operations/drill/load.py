@@ -1,6 +1,8 @@
-"""Users: orders placed and read at a steady rate through the entry, and a ledger of what they were told.
+"""Users: orders placed, changed, cancelled and read at a steady rate through the entry, and a ledger of what they were
+told.
 
     python -m operations.drill.load ENTRY LEDGER REGION,REGION,... [--rate 200] [--reads 0.5] [--retries 1]
+        [--changes 0.15] [--cancels 0.05]
 
 A process of its own, so that nothing else that a drill does delays a request; it ends when its standard input does. The
 ledger has a line a request, written when the request ended, whatever came of it.
@@ -100,6 +102,9 @@ class Load:
 
     A request that fails is sent again with the same key, as the contract of the service allows; what fails then too
     counts as failed. An order counts as acknowledged when its 201 (or the replay's 200) has arrived.
+
+    Of the writes a share are changes and cancellations of orders that were acknowledged, one at a time for each order;
+    after one whose answer never came an order is left alone, so that what may have become of it stays known.
     """
 
     entry: str
@@ -107,10 +112,13 @@ class Load:
     rate: float = 100.0
     reads: float = 0.0  # their share
     retries: int = 1
+    changes: float = 0.0  # their share of the writes
+    cancels: float = 0.0
     customers: int = 50
     ledger: Path | None = None
     acknowledged: dict[str, dict[str, Any]] = field(default_factory=dict)  # by order id
     keys: dict[str, str] = field(default_factory=dict)  # idempotency key -> order id
+    told: list[dict[str, Any]] = field(default_factory=list)  # of every write, as in the ledger
     failed: list[str] = field(default_factory=list)
     retried: list[str] = field(default_factory=list)
     latencies: list[float] = field(default_factory=list)
@@ -131,9 +139,10 @@ class Load:
         self._pool = Pool(place.hostname or "", place.port or 80)
         self._name = uuid.uuid4().hex[:8]
         self._known: deque[tuple[float, str]] = deque(maxlen=REMEMBERED)
+        self._free: deque[dict[str, Any]] = deque(maxlen=REMEMBERED)  # no write for them is under way
         self._file: TextIO | None = self.ledger.open("w", buffering=1) if self.ledger else None
         tasks: set[asyncio.Task[None]] = set()
-        begin, count, wrote = time.monotonic(), 0, 0.0
+        begin, count, wrote, changed, cancelled = time.monotonic(), 0, 0.0, 0.0, 0.0
         while not stop.is_set():
             due = int((time.monotonic() - begin) * self.rate)
             while count < due:
@@ -142,7 +151,17 @@ class Load:
                 is_write = wrote >= 1
                 wrote -= is_write
                 region = self.regions[(count // 2 if self.reads else count) % len(self.regions)]
-                task = asyncio.create_task(self._place(count, region) if is_write else self._look(count, region))
+                if is_write:
+                    changed, cancelled = changed + self.changes, cancelled + self.cancels
+                if is_write and changed >= 1 and self._free:
+                    changed -= 1
+                    work = self._change(count, region, self._free.popleft())
+                elif is_write and cancelled >= 1 and self._free:
+                    cancelled -= 1
+                    work = self._cancel(region, self._free.popleft())
+                else:
+                    work = self._place(count, region) if is_write else self._look(count, region)
+                task = asyncio.create_task(work)
                 tasks.add(task)
                 task.add_done_callback(tasks.discard)
                 count += 1
@@ -161,7 +180,7 @@ class Load:
         }
         headers = {"Idempotency-Key": key, "X-User-Region": region, "Content-Type": "application/json"}
         who = {"customer": order["customer"], "item": order["item"]}
-        record = {"kind": "write", "region": region, "key": key, **who}
+        record = {"kind": "write", "region": region, "key": key, "quantity": order["quantity"], **who}
         reply = await self._ask(record, "POST", "/orders", headers, json.dumps(order).encode(), good=(200, 201))
         if reply is None:
             return
@@ -169,6 +188,27 @@ class Load:
         self.acknowledged[made["id"]] = made
         self.keys[key] = made["id"]
         self._known.append((time.monotonic(), made["id"]))
+        self._free.append(made)
+
+    async def _change(self, number: int, region: str, order: dict[str, Any]) -> None:
+        quantity = 1 + (order["quantity"] + number) % 97
+        reply = await self._alter("PATCH", "change", region, order, {"quantity": quantity}, good=(200,))
+        if reply is not None:
+            self._free.append(json.loads(reply.body))
+
+    async def _cancel(self, region: str, order: dict[str, Any]) -> None:
+        await self._alter("DELETE", "cancel", region, order, None, good=(204,))
+
+    async def _alter(
+        self, method: str, kind: str, region: str, order: dict[str, Any], content: Any, *, good: tuple[int, ...]
+    ) -> Reply | None:
+        key = str(uuid.uuid4())
+        headers = {"Idempotency-Key": key, "X-User-Region": region, "Content-Type": "application/json"}
+        record = {"kind": kind, "region": region, "key": key, "id": order["id"], "customer": order["customer"]}
+        record |= {"based_on": order["revision"], **(content or {})}
+        body = b"" if content is None else json.dumps(content).encode()
+        path = f"/orders/{order['id']}?customer={order['customer']}"
+        return await self._ask(record, method, path, headers, body, good=good)
 
     async def _look(self, number: int, region: str) -> None:
         old = time.monotonic() - SETTLED
@@ -213,19 +253,27 @@ class Load:
                 self.failed.append(told)
         ended = time.time()
         self.latencies.append(ended - begun)
+        record |= {"begun": round(begun, 4), "ended": round(ended, 4), "tries": len(said) + (reply is not None)}
+        record |= {"said": said} if said else {}
+        if reply is not None:
+            record |= {"status": reply.status, "served": reply.headers.get("x-served-region")}
+            if record["kind"] != "read":
+                record |= _written(record["kind"], reply)
+        if record["kind"] != "read":
+            self.told.append(record)
         if self._file is not None:
-            record |= {"begun": round(begun, 4), "ended": round(ended, 4), "tries": len(said) + (reply is not None)}
-            record |= {"said": said} if said else {}
-            if reply is not None:
-                record |= {"status": reply.status, "served": reply.headers.get("x-served-region")}
-                if record["kind"] == "write":
-                    made = json.loads(reply.body)
-                    record |= {"id": made["id"], "at": made["created_at"]}
-                    record |= {"written": reply.headers.get("x-written-region")}
-                    if token := reply.headers.get("x-write-position"):
-                        record |= {"partition": _partition(token)}
             self._file.write(json.dumps(record) + "\n")
         return reply
+
+
+def _written(kind: str, reply: Reply) -> dict[str, Any]:
+    found: dict[str, Any] = {"written": reply.headers.get("x-written-region")}
+    if token := reply.headers.get("x-write-position"):
+        found |= {"partition": _partition(token)}
+    if kind != "cancel":
+        order = json.loads(reply.body)
+        found |= {"id": order["id"], "at": order["created_at"]} if kind == "write" else {"revision": order["revision"]}
+    return found
 
 
 def _partition(token: str) -> str:
@@ -246,6 +294,8 @@ def main() -> None:
     words.add_argument("--rate", type=float, default=200.0)
     words.add_argument("--reads", type=float, default=0.5)
     words.add_argument("--retries", type=int, default=1)
+    words.add_argument("--changes", type=float, default=0.0)
+    words.add_argument("--cancels", type=float, default=0.0)
     given = words.parse_args()
     load = Load(
         entry=given.entry,
@@ -253,6 +303,8 @@ def main() -> None:
         rate=given.rate,
         reads=given.reads,
         retries=given.retries,
+        changes=given.changes,
+        cancels=given.cancels,
         ledger=given.ledger,
     )
     stop = threading.Event()

@@ -79,7 +79,7 @@ def of_partition(records: Iterable[Record], partition: str, *, unknown: bool = T
     found = [dict(record) for record in records]
     named = [record for record in found if "partition" in record]
     customers = {record["customer"]: record["partition"] for record in named}
-    orders = {record["id"]: record["partition"] for record in named}
+    orders = {record["id"]: record["partition"] for record in named if "id" in record}
 
     def whose(record: Record) -> str | None:
         known = orders.get(record["id"]) if "id" in record else customers.get(record.get("customer"))

@@ -24,7 +24,7 @@ from components.local.servers.postgres_session import Connection
 from operations.console import say
 from operations.drivers import local_rejoin
 from operations.drivers.local_ground import Ground
-from operations.reconciliation import ORDERS, RECORD, tails_folder
+from operations.reconciliation import CHANGES, ORDERS, RECORD, tails_folder
 
 QUESTION = "60s"
 BATCH = 1000
@@ -34,11 +34,24 @@ select n.nspname, c.relname from pg_class c join pg_namespace n on n.oid = c.rel
 where c.relkind = 'r' and c.relpersistence = 'p' and n.nspname = 'public' order by 1, 2
 """
 
-# Orders with the key under which each was placed. The row's own transaction is the one that wrote it last.
+# Orders with the key under which each was placed, and as they were placed. The row's own transaction is the one that
+# wrote it last. As JSON, because the old data may be of a version whose keys had no `answer`.
 _ORDERS = """
-select k.key, o.home, o.id::text, o.customer, o.item, o.quantity, o.sequence, o.created_at::text
-from public.orders o left join public.idempotency_keys k on k.order_id = o.id and k.home = o.home
+select k.key, o.home, o.id::text, o.customer, coalesce(to_jsonb(k) #>> '{{answer,item}}', o.item),
+       coalesce((to_jsonb(k) #>> '{{answer,quantity}}')::integer, o.quantity), o.sequence, o.created_at::text
+from public.orders o left join public.idempotency_keys k
+    on k.order_id = o.id and k.home = o.home and to_jsonb(k) #> '{{answer,change}}' is null
 where {}::text = any(%s) order by o.customer, o.sequence
+"""
+
+# Changes and cancellations, by the keys that came with them: of a cancelled order nothing else is left.
+_CHANGES = """
+select k.key, k.home, k.order_id::text, k.customer, (c.change ->> 'cancels')::boolean, c.change ->> 'item',
+       (c.change ->> 'quantity')::integer,
+       (to_jsonb(k) #>> '{{answer,revision}}')::bigint - case when (c.change ->> 'cancels')::boolean then 0 else 1 end,
+       k.created_at::text
+from public.idempotency_keys k cross join lateral (select to_jsonb(k) #> '{{answer,change}}') c (change)
+where c.change is not null and {}::text = any(%s) order by k.created_at
 """
 
 _PRIMARY_KEY = """
@@ -92,9 +105,16 @@ def _save(ground: Ground, region: str, writer: str, fork: Fork, folder: Path) ->
                 rows = [row for table in _tables(old) for row in differing(old, new, table)]
                 ids = [row["row"]["id"] for row in rows if row["table"] == "public.orders" and row["there"] is None]
                 lost = _compare(new, _orders(old, "o.id", ids))
+                keys = [
+                    row["row"] for row in rows if row["table"] == "public.idempotency_keys" and row["there"] is None
+                ]
+                names = {(key["customer"], key["key"]) for key in keys}
+                found_changes = _changes(old, "k.key", [key["key"] for key in keys])
+                changes = _again(new, [each for each in found_changes if (each["customer"], each["key"]) in names])
             else:
                 rows = _rows(old, transactions)
                 lost = _compare(new, _orders(old, "o.xmin", transactions))
+                changes = _again(new, _changes(old, "k.xmin", transactions))
     if not rows and not transactions:
         return None
     draft = folder.with_name(f".{folder.name}.new")
@@ -102,6 +122,7 @@ def _save(ground: Ground, region: str, writer: str, fork: Fork, folder: Path) ->
     paths.make_folder(draft)
     _write_lines(draft / "rows.jsonl", rows)
     _write_lines(draft / ORDERS, lost)
+    _write_lines(draft / CHANGES, changes)
     _keep_log(member, fork, draft)
     paths.write_json(
         draft / RECORD,
@@ -116,6 +137,7 @@ def _save(ground: Ground, region: str, writer: str, fork: Fork, folder: Path) ->
             "transactions": None if transactions is None else len(transactions),
             "rows": len(rows),
             "orders": len(lost),
+            "changes": len(changes),
             "saved_at": time.time(),
         },
         durable=True,
@@ -160,6 +182,21 @@ def _orders(connection: Connection, column: Literal["o.xmin", "o.id"], values: l
     question = sql.SQL(_ORDERS).format(sql.SQL(column))
     rows = connection.execute(question, (values,)).fetchall()
     return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _changes(connection: Connection, column: Literal["k.xmin", "k.key"], values: list[str]) -> list[dict[str, Any]]:
+    names = ("key", "home", "id", "customer", "cancels", "item", "quantity", "based_on", "made_at")
+    rows = connection.execute(sql.SQL(_CHANGES).format(sql.SQL(column)), (values,)).fetchall()
+    return [dict(zip(names, row, strict=True)) for row in rows]
+
+
+def _again(connection: Connection, changes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """`known`: the writer has the key too, because its user has sent the change again."""
+    rows = connection.execute(
+        "select customer, key from public.idempotency_keys where key = any(%s)", ([each["key"] for each in changes],)
+    ).fetchall()
+    known = {(str(row[0]), str(row[1])) for row in rows}
+    return [{**each, "known": (each["customer"], each["key"]) in known} for each in changes]
 
 
 def _tables(connection: Connection) -> list[tuple[str, str]]:

@@ -14,6 +14,7 @@ import httpx
 import pytest
 
 from components.local.servers import partition_map
+from operations.drill.expectation import Expected, contradictions, expected
 from service.partitions import PartitionMap
 from tests.local.clone import Clone
 from tests.local.database import checksums, connect, settle
@@ -59,11 +60,20 @@ class Climbed:
             if role == "writer"
         }
 
-    def rows(self, partition: str) -> list[tuple[str, str, str, int]]:
-        """The orders of a partition, at its writer: home, id, customer, sequence."""
+    def rows(self, partition: str) -> list[tuple[str, str, str, int, int, int]]:
+        """The orders of a partition, at its writer: home, id, customer, sequence, revision, quantity."""
         slot = REGIONS.index(self.writers()[partition])
         with connect(self.clone, slot, list(PARTITIONS).index(partition)) as connection:
-            return connection.execute("select home, id::text, customer, sequence from public.orders").fetchall()
+            return connection.execute(
+                "select home, id::text, customer, sequence, revision, quantity from public.orders"
+            ).fetchall()
+
+
+def assert_as_told(orders: dict[str, Expected], rows: dict[str, list[tuple[str, str, str, int, int, int]]]) -> None:
+    there = {number: (revision, quantity) for each in rows.values() for _, number, _, _, revision, quantity in each}
+    assert not contradictions(orders, there)
+    assert any(order.told is None for order in orders.values()), "some were cancelled"
+    assert any(order.told is not None and order.told[0] > 1 for order in orders.values()), "some were changed"
 
 
 @pytest.fixture(scope="module")
@@ -76,7 +86,7 @@ def climbed(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Climbed]:
     settings.write_text(bound)
     try:
         clone.must("up")
-        load = Load(clone.status()["entry"], REGIONS, rate=60, reads=0.3, customers=60)
+        load = Load(clone.status()["entry"], REGIONS, rate=60, reads=0.3, customers=60, changes=0.15, cancels=0.05)
         with load:
             for phase in ("2", "3", "4"):
                 clone.must("up", "--phase", phase)
@@ -95,19 +105,23 @@ def test_nothing_was_lost_or_doubled_and_every_row_is_at_home(climbed: Climbed) 
     assert climbed.writers() == PARTITIONS
     found = {partition: climbed.rows(partition) for partition in PARTITIONS}
     stored = Counter(row[1] for rows in found.values() for row in rows)
-    assert set(load.acknowledged) <= set(stored)
-    assert set(stored) == set(load.keys.values()), "one row for each key that was answered"
+    orders = expected(load.told)
+    cancelled = {number for number, order in orders.items() if order.told is None}
+    assert set(stored) == set(load.keys.values()) - cancelled, "one row for each key that was answered"
     assert set(stored.values()) == {1}
+    assert_as_told(orders, found)
 
     where: dict[str, set[str]] = defaultdict(set)
     sequences: dict[str, list[int]] = defaultdict(list)
     current = PartitionMap.parse((climbed.clone.stack / "regions" / "us-east" / "partitions.json").read_bytes())
     for partition, rows in found.items():
-        for home, _, customer, sequence in rows:
+        for home, _, customer, sequence, _, _ in rows:
             assert current.partition_of(home) == partition
             where[customer].add(partition)
             sequences[customer].append(sequence)
     assert all(len(partitions) == 1 for partitions in where.values()), "a customer has one home"
+    for number in cancelled:
+        sequences[load.acknowledged[number]["customer"]].append(load.acknowledged[number]["sequence"])
     assert all(sorted(each) == list(range(1, len(each) + 1)) for each in sequences.values())
     # Those of before stayed where they were, and each partition got some of those who are new.
     before = {f"customer-{number}" for number in range(60)}
@@ -207,7 +221,7 @@ def test_a_lost_region_moves_the_partition_that_it_wrote_and_no_other(climbed: C
 
 def test_homes_move_under_load_also_when_the_move_is_killed(climbed: Climbed) -> None:
     clone = climbed.clone
-    with Load(climbed.entry, REGIONS, rate=40, reads=0.3, customers=120) as load:
+    with Load(climbed.entry, REGIONS, rate=40, reads=0.3, customers=120, changes=0.15, cancels=0.05) as load:
         time.sleep(1)
         before = climbed.rows("main")
         moved = {row[1] for row in before if row[0].startswith("00/us-east/")}
@@ -222,15 +236,13 @@ def test_homes_move_under_load_also_when_the_move_is_killed(climbed: Climbed) ->
     assert not load.failed, load.failed[:5]
     rows = {partition: climbed.rows(partition) for partition in PARTITIONS}
     assert not [row for row in rows["main"] if row[0].startswith("00/us-east/")]
-    assert moved <= {row[1] for row in rows["americas"]}
+    orders = expected(load.told)
+    cancelled = {number for number, order in orders.items() if order.told is None}
+    assert moved <= {row[1] for row in rows["americas"]} | cancelled
     stored = Counter(row[1] for each in rows.values() for row in each)
-    assert set(load.acknowledged) <= set(stored)
+    assert set(load.acknowledged) - cancelled <= set(stored)
     assert set(stored.values()) == {1}
-    sequences: dict[str, list[int]] = defaultdict(list)
-    for each in rows.values():
-        for _, _, customer, sequence in each:
-            sequences[customer].append(sequence)
-    assert all(sorted(each) == list(range(1, len(each) + 1)) for each in sequences.values())
+    assert_as_told(orders, rows)
     # What may be copied to Europe may not be moved to where it may not be: that is the other way round.
     refused = clone.run("partition", "merge", BOUND, "--to", "main", "--yes")
     assert (refused.status, "residency" in refused.stderr) == (2, True)

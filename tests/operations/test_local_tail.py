@@ -152,6 +152,60 @@ def test_without_the_log_whole_tables_are_compared_and_that_is_said(
     shutil.rmtree(folder)
 
 
+def alter(ground: Ground, region: str, number: str, key: str, *, cancels: bool) -> None:
+    outcome = ask(
+        ground,
+        region,
+        "call change_order(null, 'ada', '\\x', %s, null, %s, %s, null, %s, '\\x01', '1s', "
+        "null, null, null, null, null, null, null, null, null)",
+        number,
+        None if cancels else 5,
+        cancels,
+        key,
+    )
+    assert outcome == ("cancelled" if cancels else "changed")
+
+
+@pytest.mark.parametrize("log_is_there", [True, False])
+def test_changes_and_cancellations_are_kept_with_their_keys(log_is_there: bool) -> None:
+    with two_members() as ground:
+        ask(ground, A, "select found_partition(0)")
+        ask(ground, A, "insert into customers values ('eu-central', 'ada', 9)")
+        third = str(uuid.UUID(int=4))
+        for sequence, number in enumerate((BOTH, MOVED, third), 1):
+            order(ground, A, number, sequence)
+        alter(ground, A, third, "before", cancels=False)
+        until(ground, B, "select count(*) from idempotency_keys", 4)
+        ask(ground, B, "select pg_promote()")
+        until(ground, B, "select not pg_is_in_recovery()", True)
+        ask(ground, A, "select pg_drop_replication_slot(slot_name) from pg_replication_slots where not active")
+        alter(ground, A, BOTH, "first", cancels=False)
+        alter(ground, A, BOTH, "second", cancels=True)
+        alter(ground, A, MOVED, "third", cancels=False)
+        alter(ground, A, third, "again", cancels=False)
+        alter(ground, B, third, "again", cancels=False)  # by its user, at the new writer
+        order(ground, A, LOST, 4)
+        alter(ground, A, LOST, "fourth", cancels=False)
+        if not log_is_there:
+            fork = postgres_demotion.fork(ground.folder, ground.member(B).endpoint, 1)
+            assert isinstance(fork, Fork)
+            recycle(ground, fork)
+        record, orders, _, _ = saved(ground)
+        assert record["found_by"] == ("log" if log_is_there else "tables")
+        (tail,) = tails(ground.folder)
+        assert record["changes"] == len(tail.changes)
+        found = [(each.key, each.id, each.cancels, each.quantity, each.based_on) for each in tail.open_changes]
+        assert found == [
+            ("first", BOTH, False, 5, 1),
+            ("second", BOTH, True, None, 2),
+            ("third", MOVED, False, 5, 1),
+            ("fourth", LOST, False, 5, 1),
+        ]
+        if log_is_there:
+            assert [each.key for each in tail.changes if each.known] == ["again"]
+        assert orders == [LOST]
+
+
 def recycle(ground: Ground, fork: Fork) -> None:
     """As checkpoints do it in time, until nothing of where the fork lies is left."""
     member = ground.member(A)

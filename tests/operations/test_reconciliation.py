@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 
-from operations.reconciliation import ORDERS, RECORD, Order, replay, tails, tails_folder
+from operations.reconciliation import CHANGES, ORDERS, RECORD, Order, replay, tails, tails_folder
 
 
 def order(number: int, **more: Any) -> dict[str, Any]:
@@ -28,12 +28,36 @@ def order(number: int, **more: Any) -> dict[str, Any]:
     }
 
 
-def keep(stack: Path, name: str, orders: list[dict[str, Any]], saved_at: float = 1.0) -> Path:
+def change(number: int, based_on: int = 1, **more: Any) -> dict[str, Any]:
+    return {
+        "key": f"change-{number}-{based_on}",
+        "home": "00/us-east/7f",
+        "id": f"id-{number}",
+        "customer": "ada & co",
+        "cancels": False,
+        "item": None,
+        "quantity": 7,
+        "based_on": based_on,
+        "made_at": "2026-11-21 10:00:01+00",
+        "known": False,
+        **more,
+    }
+
+
+def keep(
+    stack: Path,
+    name: str,
+    orders: list[dict[str, Any]],
+    saved_at: float = 1.0,
+    changes: list[dict[str, Any]] | None = None,
+) -> Path:
     folder = tails_folder(stack) / name
     folder.mkdir(parents=True)
     record = {"partition": "main", "region": "eu-central", "writer": "us-east", "saved_at": saved_at, "rows": 9}
     (folder / RECORD).write_text(json.dumps(record))
     (folder / ORDERS).write_text("".join(json.dumps(one) + "\n" for one in orders))
+    if changes is not None:  # a tail of an earlier version has none
+        (folder / CHANGES).write_text("".join(json.dumps(one) + "\n" for one in changes))
     return folder
 
 
@@ -42,6 +66,7 @@ class Entry:
     url: str = ""
     statuses: list[int] = field(default_factory=list)
     seen: list[tuple[str, str, dict[str, Any]]] = field(default_factory=list)
+    altered: list[tuple[str, str, str, Any]] = field(default_factory=list)
 
 
 @pytest.fixture
@@ -56,6 +81,24 @@ def entry() -> Iterator[Entry]:
             answer = json.dumps({"id": f"new-{len(found.seen)}"}).encode()
             self.send_response(status)
             self.send_header("Content-Length", str(len(answer)))
+            self.end_headers()
+            self.wfile.write(answer)
+
+        def do_PATCH(self) -> None:
+            self.alter(200)
+
+        def do_DELETE(self) -> None:
+            self.alter(204)
+
+        def alter(self, good: int) -> None:
+            body = self.rfile.read(int(self.headers.get("Content-Length", "0")))
+            condition = f"{self.headers['Idempotency-Key']} if {self.headers['If-Match']}"
+            found.altered.append((self.command, self.path, condition, json.loads(body) if body else None))
+            status = found.statuses.pop(0) if found.statuses else good
+            self.send_response(status)
+            answer = b"" if status == 204 else b"{}"
+            if answer:
+                self.send_header("Content-Length", str(len(answer)))
             self.end_headers()
             self.wfile.write(answer)
 
@@ -123,6 +166,64 @@ def test_nobody_can_send_again_what_has_no_key_or_where_nobody_answers(tmp_path:
     assert "key" in first.why
     assert "does not answer" in second.why
     assert len(tails(tmp_path)[0].open) == 2
+
+
+def test_changes_are_sent_for_the_revision_that_they_were_based_on(tmp_path: Path, entry: Entry) -> None:
+    changes = [
+        change(1, 1, item="lamp", quantity=None),
+        change(1, 2),
+        change(1, 3, quantity=None, cancels=True),
+        change(2, known=True),
+    ]
+    keep(tmp_path, "main-a", [], changes=changes)
+    for _ in range(2):
+        for tail in tails(tmp_path):
+            assert all(result.placed for result in replay(tail, entry.url))
+    path = "/orders/id-1?customer=ada%20%26%20co"
+    assert entry.altered == [
+        ("PATCH", path, 'change-1-1 if "1"', {"item": "lamp"}),
+        ("PATCH", path, 'change-1-2 if "2"', {"quantity": 7}),
+        ("DELETE", path, 'change-1-3 if "3"', None),
+    ]
+    (tail,) = tails(tmp_path)
+    assert (tail.open_changes, tail.conflicts) == ((), ())
+
+
+def test_a_change_of_an_order_that_was_lost_too_is_of_the_one_that_was_placed_for_it(
+    tmp_path: Path, entry: Entry
+) -> None:
+    keep(tmp_path, "main-a", [order(1), order(2, known_as="other")], changes=[change(1), change(2)])
+    (tail,) = tails(tmp_path)
+    assert all(result.placed for result in replay(tail, entry.url))
+    assert [path.split("?")[0] for _, path, _, _ in entry.altered] == ["/orders/new-1", "/orders/other"]
+    entry.altered.clear()
+    # In another run, too.
+    keep(tmp_path, "main-b", [order(3)], 2.0, changes=[change(3)])
+    entry.statuses += [201, 503]
+    list(replay(tails(tmp_path)[1], entry.url))
+    list(replay(tails(tmp_path)[1], entry.url))
+    assert [path.split("?")[0] for _, path, _, _ in entry.altered] == ["/orders/new-2"] * 2
+
+
+@pytest.mark.parametrize("status", [404, 412, 422])
+def test_a_change_of_what_is_another_order_now_is_a_conflict_and_stays_listed(
+    tmp_path: Path, entry: Entry, status: int
+) -> None:
+    entry.statuses += [status, 503]
+    keep(tmp_path, "main-a", [], changes=[change(1), change(2)])
+    (tail,) = tails(tmp_path)
+    assert not any(result.placed for result in replay(tail, entry.url))
+    (tail,) = tails(tmp_path)
+    assert [each.id for each in tail.open_changes] == ["id-1", "id-2"]
+    assert [each.id for each in tail.conflicts] == ["id-1"]
+
+
+def test_what_should_be_cancelled_and_is_gone_is_done(tmp_path: Path, entry: Entry) -> None:
+    entry.statuses += [404]
+    keep(tmp_path, "main-a", [], changes=[change(1, cancels=True)])
+    (tail,) = tails(tmp_path)
+    assert all(result.placed for result in replay(tail, entry.url))
+    assert tails(tmp_path)[0].open_changes == ()
 
 
 def test_an_order_has_the_fields_that_a_driver_writes() -> None:

@@ -37,7 +37,7 @@ def test_an_order_is_placed_replayed_read_and_listed_in_the_same_words(near: htt
     placed = near.post("/orders", json={"customer": who, "item": "Lämpchen ✨", "quantity": 3}, headers=headers)
     assert placed.status_code == 201, placed.text
     order = placed.json()
-    assert list(order) == ["id", "customer", "item", "quantity", "sequence", "created_at"]
+    assert list(order) == ["id", "customer", "item", "quantity", "sequence", "created_at", "revision"]
     assert (order["customer"], order["item"], order["quantity"], order["sequence"]) == (who, "Lämpchen ✨", 3, 1)
     assert uuid.UUID(order["id"]).version == 7
     assert re.fullmatch(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z", order["created_at"])

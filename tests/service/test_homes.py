@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+import time
 import uuid
 from collections import Counter
 from collections.abc import Iterator
@@ -13,6 +14,7 @@ from typing import Any
 import httpx
 import pytest
 
+from service.cache import KEPT_SECONDS
 from tests.service.servers import Gateway, Postgres, Service, eventually, missing, prepare
 from tests.service.test_writes import burst
 
@@ -103,6 +105,17 @@ def place(service: Service, who: str, **headers: str) -> httpx.Response:
     )
 
 
+def change(service: Service, order: dict[str, Any], method: str = "PATCH", **headers: str) -> httpx.Response:
+    return httpx.request(
+        method,
+        f"{service.url}/orders/{order['id']}",
+        params={"customer": order["customer"]},
+        json={"quantity": 2} if method == "PATCH" else None,
+        headers={"Idempotency-Key": str(uuid.uuid4()), "X-User-Region": service.region, **headers},
+        timeout=10,
+    )
+
+
 def written(answer: httpx.Response) -> tuple[int, str | None, int]:
     return answer.status_code, answer.headers.get("X-Written-Region"), answer.json().get("sequence", 0)
 
@@ -129,6 +142,38 @@ def test_wherever_the_customer_is_the_home_writes_and_the_order_is_one(partition
     order = httpx.get(f"{partitions.europe.url}/orders/{listed[0]['id']}", timeout=10)
     assert (order.status_code, order.json()) == (200, listed[0])
     assert httpx.get(f"{partitions.europe.url}/orders/{uuid.uuid4()}", timeout=10).status_code == 404
+
+
+def test_whoever_changes_an_order_its_home_writes(partitions: Partitions) -> None:
+    for home, region in ((partitions.america, "us-east"), (partitions.europe, "eu-central")):
+        order = place(home, f"changes-{uuid.uuid4()}").json()
+        for revision, service in enumerate((partitions.america, partitions.europe), 2):
+            changed = change(service, order)
+            assert (changed.status_code, changed.headers["X-Written-Region"]) == (200, region)
+            assert changed.json() == {**order, "quantity": 2, "revision": revision}
+        cancelled = change(partitions.europe, order, "DELETE")
+        assert (cancelled.status_code, cancelled.headers["X-Written-Region"]) == (204, region)
+        token = {"X-Write-Position": cancelled.headers["X-Write-Position"]}
+        for service in (partitions.america, partitions.europe):
+            read = httpx.get(f"{service.url}/orders/{order['id']}", headers=token, timeout=10)
+            assert read.status_code == 404
+
+
+def test_who_is_not_known_near_is_asked_of_the_writer_of_main(partitions: Partitions) -> None:
+    """Also who is new and whose first order is a moment old. Nobody gets a home by changing what is not there."""
+    partitions.copy.ask("select pg_wal_replay_pause()")
+    try:
+        order = place(partitions.europe, f"fresh-{uuid.uuid4()}").json()
+        changed = change(partitions.america, order)
+        assert (changed.status_code, changed.headers["X-Written-Region"]) == (200, "eu-central")
+    finally:
+        partitions.copy.ask("select pg_wal_replay_resume()")
+    homes = "select (select count(*) from customers), (select count(*) from directory)"
+    before = [database.ask(homes) for database in (partitions.main, partitions.americas)]
+    stranger = {"id": str(uuid.uuid4()), "customer": f"stranger-{uuid.uuid4()}"}
+    answer = change(partitions.america, stranger)
+    assert answer.status_code == 404
+    assert [database.ask(homes) for database in (partitions.main, partitions.americas)] == before
 
 
 def test_first_orders_in_two_regions_at_once_settle_on_one_home(partitions: Partitions) -> None:
@@ -190,6 +235,52 @@ def test_while_a_home_is_being_moved_nothing_is_written(partitions: Partitions) 
             answer = place(service, who, **SOON)
             assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "3"), answer.text
     assert written(place(partitions.europe, who)) == (201, "us-east", 2)
+
+
+def test_while_a_home_is_being_moved_nothing_is_changed(partitions: Partitions) -> None:
+    order = place(partitions.america, f"moving-{uuid.uuid4()}").json()
+    with moved(partitions, to=None):
+        for service in (partitions.europe, partitions.america):
+            for method in ("PATCH", "DELETE"):
+                answer = change(service, order, method, **{"X-Meridian-Deadline-Ms": "1500"})
+                assert (answer.status_code, answer.headers.get("Retry-After")) == (503, "3"), answer.text
+    assert change(partitions.europe, order).json()["revision"] == 2
+
+
+def test_a_moved_order_is_changed_and_read_where_it_is_now(partitions: Partitions) -> None:
+    """The rows that it had before stay for a while where they were; they count no more."""
+    placed = place(partitions.america, who := f"moved-{uuid.uuid4()}")
+    order = placed.json()
+    where = f"/orders/{order['id']}"
+    token = {"X-Write-Position": placed.headers["X-Write-Position"]}
+    tables = ("customers", "orders", "idempotency_keys")
+    for table in tables:
+        for (row,) in partitions.americas.ask(f"select to_jsonb(t)::text from {table} t where customer = %s", who):
+            partitions.main.ask(f"insert into {table} select * from jsonb_populate_record(null::{table}, %s)", row)
+    try:
+        # As the rows arrive, while the source still writes: what is at the target already may be old.
+        assert change(partitions.america, order).json()["revision"] == 2
+        for service in (partitions.europe, partitions.america):
+            assert httpx.get(f"{service.url}{where}", timeout=10).json()["revision"] == 2
+        partitions.main.ask("update orders set revision = 2, quantity = 2 where id = %s", order["id"])
+        with moved(partitions, to="main"):
+            for revision, service in enumerate((partitions.europe, partitions.america), 3):
+                changed = change(service, order)
+                assert (changed.status_code, changed.headers["X-Written-Region"]) == (200, "eu-central")
+                assert changed.json()["revision"] == revision
+            time.sleep(KEPT_SECONDS + 0.1)
+            for service in (partitions.europe, partitions.america):
+                assert httpx.get(f"{service.url}{where}", timeout=10).json()["revision"] == 4
+            assert partitions.americas.ask("select revision from orders where id = %s", order["id"]) == [(2,)]
+            for gone in (False, True):
+                if gone:
+                    partitions.americas.ask("delete from orders where id = %s", order["id"])
+                for service in (partitions.europe, partitions.america):
+                    read = httpx.get(f"{service.url}{where}", headers=token, timeout=10)
+                    assert read.json()["revision"] == 4, "also with a token of before the move"
+    finally:
+        for table in tables:
+            partitions.main.ask(f"delete from {table} where customer = %s", who)
 
 
 def test_users_cannot_settle_homes(partitions: Partitions) -> None:

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from service import orders
-from service.orders import NewOrder, Order
+from service.orders import Change, NewOrder, Order
 from service.problems import Problem
 
 texts = st.text(st.characters(exclude_categories=("Cc", "Cs")), min_size=1, max_size=orders.MAXIMUM_TEXT).filter(
@@ -72,6 +72,30 @@ def test_any_bytes_are_an_order_or_a_bad_request(body: bytes) -> None:
         NewOrder.parse(body)
     except Problem as problem:
         assert problem.status == 400  # noqa: PT017
+
+
+@given(texts | st.none(), quantities | st.none(), st.integers(1, 9) | st.none())
+def test_a_change_is_read_as_it_was_meant(item: str | None, quantity: int | None, based_on: int | None) -> None:
+    content = {name: value for name, value in (("item", item), ("quantity", quantity)) if value is not None}
+    if not content:
+        with pytest.raises(Problem, match="empty"):
+            Change.parse("id", "ada", based_on, b"{}")
+        return
+    change = Change.parse("id", "ada", based_on, json.dumps(content).encode())
+    assert change == Change(customer="ada", id="id", item=item, quantity=quantity, based_on=based_on)
+    others = (
+        Change(customer="ada", id="other", item=item, quantity=quantity, based_on=based_on),
+        Change(customer="ada", id="id", item=item, quantity=quantity, based_on=based_on, cancels=True),
+        Change(customer="ada", id="id", item=None if item else "x", quantity=quantity, based_on=based_on),
+    )
+    assert change.fingerprint() not in {other.fingerprint() for other in others}
+
+
+@pytest.mark.parametrize("values", [["1"], ["*"], ['W/"1"'], ['"0"'], ['"1"', '"2"'], ['"x"'], [f'"{10**18}"']])
+def test_revisions_that_are_none_are_refused(values: list[str]) -> None:
+    with pytest.raises(Problem, match="If-Match"):
+        orders.checked_revision(values)
+    assert (orders.checked_revision([]), orders.checked_revision(['"12"'])) == (None, 12)
 
 
 @given(st.integers(0, 10**18 - 1))

@@ -108,7 +108,7 @@ def test_new_customers_of_a_partition_without_a_writer_shut_no_door_to_main(monk
         async def here(*_: Any) -> Response:
             return Response(b"{}", 201)
 
-        monkeypatch.setattr(made, "_place_here", here)
+        monkeypatch.setattr(made, "_write_here", here)
         found = await asyncio.gather(*(made.place(order("american")) for _ in range(10)), return_exceptions=True)
         assert all(isinstance(each, Problem) and each.status == 503 for each in found)
         gates: Any = made._hold
@@ -118,7 +118,7 @@ def test_new_customers_of_a_partition_without_a_writer_shut_no_door_to_main(monk
         async def silent(*_: Any) -> Response:
             raise Again(unavailable("nobody writes here"))
 
-        monkeypatch.setattr(made, "_place_here", silent)
+        monkeypatch.setattr(made, "_write_here", silent)
         await asyncio.gather(*(made.place(order("european")) for _ in range(5)), return_exceptions=True)
         assert gates._gates[MAIN].shut
 

@@ -1,7 +1,7 @@
 """Moving a range of homes from one partition's database to another's while both are written: the SQL of each step.
 
 The rows travel by logical replication with a row filter, so updates and deletes that come meanwhile travel too. Who may
-write a home is a row in each database (service/schema.sql, `home_ranges`), which `place_order` reads under a lock that
+write a home is a row in each database (service/schema.sql, `home_ranges`), which every write reads under a lock that
 `close` takes alone. Every step can be made again, after an interruption anywhere, also in the middle of itself.
 """
 
@@ -241,14 +241,17 @@ def remove(database: Connection, homes: Homes, *, batch: int = BATCH) -> int:
 
 
 def lacking(source: Connection, target: Connection, homes: Homes) -> list[str]:
-    """The orders of these homes that the source has and the target has not."""
+    """The orders of these homes that the source has and the target has not, though nobody cancelled them there.
+
+    The key of a cancellation says so for a day; where it has gone too, an order counts as lacking.
+    """
     found: list[str] = []
     last = ""
     while True:
         rows = source.execute(
             sql.SQL(
-                "select id::text from public.orders where {} and ({last} = '' or id > nullif({last}, '')::uuid) "
-                "order by id limit {}"
+                "select id::text, customer from public.orders where {} "
+                "and ({last} = '' or id > nullif({last}, '')::uuid) order by id limit {}"
             ).format(homes.within, sql.Literal(BATCH), last=sql.Literal(last))
         ).fetchall()
         if not rows:
@@ -260,8 +263,20 @@ def lacking(source: Connection, target: Connection, homes: Homes) -> list[str]:
                 "select id::text from public.orders where id = any(%s::uuid[])", (ids,)
             ).fetchall()
         }
-        found += [each for each in ids if each not in there]
+        gone = [(number, str(customer)) for number, customer in rows if number not in there]
+        if gone:
+            there |= _cancelled(target, gone)
+        found += [number for number, _ in gone if number not in there]
         last = ids[-1]
+
+
+def _cancelled(target: Connection, orders: list[tuple[str, str]]) -> set[str]:
+    rows = target.execute(
+        "select order_id::text from public.idempotency_keys where customer = any(%s) and order_id = any(%s::uuid[]) "
+        "and (answer #>> '{change,cancels}')::boolean",
+        ([customer for _, customer in orders], [number for number, _ in orders]),
+    ).fetchall()
+    return {str(row[0]) for row in rows}
 
 
 def customers(database: Connection, homes: Homes) -> list[tuple[str, str]]:

@@ -4,6 +4,7 @@ import asyncio
 import json
 import threading
 import time
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -11,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from operations.drill import load as module
+from operations.drill.expectation import contradictions, expected
 from operations.drill.ledger import Users
 from operations.drill.load import Load
 from service.positions import WritePosition
@@ -23,6 +25,8 @@ class Entry:
         self.orders: dict[str, dict[str, object]] = {}
         self.refused: set[str] = set()
         self.count = 0
+        self.under_way: set[str] = set()
+        self.gone: set[str] = set()
         self.read = 0
 
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
@@ -34,7 +38,7 @@ class Entry:
             headers = dict(line.split(": ", 1) for line in head.split("\r\n")[1:] if line)
             body = await reader.readexactly(int(headers["Content-Length"]))
             status, answer, more = self.answer(head.split()[0], head.split()[1], headers, body)
-            content = json.dumps(answer).encode()
+            content = b"" if status == 204 else json.dumps(answer).encode()
             lines = [f"HTTP/1.1 {status} X", f"content-length: {len(content)}", *more, "", ""]
             writer.write("\r\n".join(lines).encode() + content)
         writer.close()
@@ -46,17 +50,38 @@ class Entry:
             self.read += 1
             return 200, {"id": path}, ["x-served-region: a"]
         key = headers["Idempotency-Key"]
+        if method != "POST":
+            return self.altered(method, path, key, body)
         self.count += 1
         if self.count % 4 == 0 and key not in self.refused:
             self.refused.add(key)
             return 503, {"detail": "later"}, ["retry-after: 1"]
         known = key in self.orders
         self.orders.setdefault(
-            key, {**json.loads(body), "id": f"o{len(self.orders)}", "created_at": "2026-11-21T12:00:00Z"}
+            key,
+            {**json.loads(body), "id": f"o{len(self.orders)}", "created_at": "2026-11-21T12:00:00Z", "revision": 1},
         )
         token = WritePosition(partition="americas", lsn=len(self.orders)).token()
         more = ["x-written-region: a", "x-served-region: b", f"x-write-position: {token}"]
         return 200 if known else 201, self.orders[key], more
+
+    def altered(self, method: str, path: str, key: str, body: bytes) -> tuple[int, dict[str, object], list[str]]:
+        number = path.split("/")[-1].split("?")[0]
+        assert number not in self.under_way, "one write at a time for each order"
+        self.under_way.add(number)
+        try:
+            if key not in self.refused and len(self.refused) % 3 == 0:
+                self.refused.add(key)
+                return 503, {"detail": "later"}, ["retry-after: 1"]
+            self.refused.add(key)
+            order = next(each for each in self.orders.values() if each["id"] == number)
+            if method == "DELETE":
+                self.gone.add(number)
+                return 204, {}, []
+            order |= {**json.loads(body), "revision": int(str(order["revision"])) + 1}
+            return 200, order, []
+        finally:
+            self.under_way.remove(number)
 
 
 @contextmanager
@@ -104,6 +129,32 @@ def test_every_request_is_in_the_ledger_with_what_became_of_it(tmp_path: Path) -
     assert all(record["partition"] == "americas" for record in writes)
     assert {record["customer"] for record in writes} == {str(order["customer"]) for order in entry.orders.values()}
     assert entry.read == sum(record["kind"] == "read" for record in records) > 0
+    assert load.failed == []
+
+
+def test_orders_are_changed_and_cancelled_and_what_should_be_there_is_known(tmp_path: Path) -> None:
+    entry = Entry()
+    ledger = tmp_path / "ledger.jsonl"
+    with (
+        running(entry) as url,
+        Load(url, ("a", "b"), rate=100, reads=0.3, changes=0.3, cancels=0.1, retries=2, ledger=ledger) as load,
+    ):
+        time.sleep(1.5)
+    records = [json.loads(line) for line in ledger.read_text().splitlines()]
+    told = [record for record in records if record["kind"] != "read"]
+    assert sorted(told, key=lambda each: each["key"]) == sorted(load.told, key=lambda each: each["key"])
+    kinds = Counter(record["kind"] for record in told)
+    assert 0.2 < kinds["change"] / len(told) < 0.4
+    assert 0.05 < kinds["cancel"] / len(told) < 0.15
+    assert set(load.acknowledged) == {each["id"] for each in entry.orders.values()}, "it counts what was placed"
+    orders = expected(records)
+    assert {number for number, order in orders.items() if order.told is None} == entry.gone
+    there = {
+        str(each["id"]): (int(str(each["revision"])), int(str(each["quantity"])))
+        for each in entry.orders.values()
+        if each["id"] not in entry.gone
+    }
+    assert contradictions(orders, there) == []
     assert load.failed == []
 
 

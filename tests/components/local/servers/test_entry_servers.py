@@ -196,15 +196,17 @@ class TestFailover:
 
 
 class TestRetries:
-    def test_a_write_with_a_key_is_healed_elsewhere(self, stage: Stage) -> None:
+    @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
+    def test_a_write_with_a_key_is_healed_elsewhere(self, stage: Stage, method: str) -> None:
         stage.services["us-east"].status = 503
-        answer = ask(stage, "us-east", "POST", "/orders/keyed", idempotency_key="k")
+        answer = ask(stage, "us-east", method, "/orders/keyed", idempotency_key="k")
         assert (answer.status_code, answer.json()["region"]) == (200, "eu-central")
         assert len(stage.services["us-east"].asked("/orders/keyed")) == 1
 
-    def test_a_write_without_a_key_is_tried_once(self, stage: Stage) -> None:
+    @pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
+    def test_a_write_without_a_key_is_tried_once(self, stage: Stage, method: str) -> None:
         stage.services["us-east"].status = 503
-        assert ask(stage, "us-east", "POST", "/orders/bare").status_code == 503
+        assert ask(stage, "us-east", method, "/orders/bare").status_code == 503
         assert len(stage.services["us-east"].asked("/orders/bare")) == 1
         assert not stage.services["eu-central"].asked("/orders/bare")
 
@@ -213,7 +215,7 @@ class TestRetries:
         answer = ask(stage, "us-east", "POST", "/orders/late", idempotency_key="k")
         assert (answer.status_code, answer.json()["region"]) == (200, "eu-central")
 
-    @pytest.mark.parametrize("status", [400, 404, 409, 422, 500])
+    @pytest.mark.parametrize("status", [400, 404, 409, 412, 422, 500])
     def test_an_answer_is_an_answer(self, stage: Stage, status: int) -> None:
         stage.services["us-east"].status = status
         assert ask(stage, "us-east", "POST", "/orders/answer", idempotency_key="k").status_code == status

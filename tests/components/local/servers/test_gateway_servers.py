@@ -127,12 +127,12 @@ def test_the_writers_own_region_is_reached_in_the_same_way(stage: Stage) -> None
     stage.run(stream.close())
 
 
-@pytest.mark.parametrize("method", ["GET", "POST"])
+@pytest.mark.parametrize("method", ["GET", "POST", "PATCH", "DELETE"])
 def test_moving_the_writer_under_load_fails_nothing(stage: Stage, method: str) -> None:
     """Both writers take requests here: what is measured is the switch, not the wait for a promotion."""
     here = stage.addresses.gateway_egress(SLOTS["us-east"])
     load = Load(
-        stage=stage, headers={"x-meridian-partition": "main"}, method=method, endpoint=here, keyed=method == "POST"
+        stage=stage, headers={"x-meridian-partition": "main"}, method=method, endpoint=here, keyed=method != "GET"
     )
     with load.running():
         time.sleep(0.3)
@@ -187,10 +187,11 @@ def test_writes_on_a_lost_link_go_on_at_the_next_writer(stage: Stage) -> None:
     assert load.slowest < 3
 
 
-def test_a_write_without_a_key_is_tried_once(stage: Stage) -> None:
+@pytest.mark.parametrize("method", ["POST", "PATCH", "DELETE"])
+def test_a_write_without_a_key_is_tried_once(stage: Stage, method: str) -> None:
     stage.services[HOME].status = 503
     with egress(stage, "us-east") as client:
-        assert client.post("/orders/bare").status_code == 503
+        assert client.request(method, "/orders/bare").status_code == 503
     assert len(stage.services[HOME].asked("/orders/bare")) == 1
 
 

@@ -71,6 +71,16 @@ def place(connection: Connection, who: str, region: str = "us-east") -> tuple[st
     return str(row[0]), row[6]
 
 
+def change(connection: Connection, who: str, number: str, *, cancels: bool, region: str = "us-east") -> str:
+    row = connection.execute(
+        "call public.change_order(%s, %s, %s, %s::uuid, null, 7, %s, null, %s, '\\x00', '5s', "
+        "null, null, null, null, null, null, null, null, null)",
+        (f"00/{region}/7f", who, who.encode(), number, cancels, str(uuid.uuid4())),
+    ).fetchone()
+    assert row is not None
+    return str(row[0])
+
+
 def until(check: Callable[[], bool], what: str, seconds: float = 20) -> None:
     deadline = time.monotonic() + seconds
     while not check():
@@ -183,6 +193,48 @@ def test_homes_move_under_load_and_nothing_is_lost_or_doubled(pair: Pair) -> Non
     assert pair.source.execute("select count(*) from public.orders").fetchone() == (100,), "the others stayed"
     assert place(pair.source, "stays-0", region="eu-central")[0] == "placed"
     assert pair.source.execute("select count(*) from pg_replication_slots").fetchone() == (0,)
+
+
+def test_changes_and_cancellations_travel_too(pair: Pair) -> None:
+    """Before the first copy, behind it, and none once the homes are closed."""
+    for number in range(30):
+        place(pair.source, f"user-{number % 3}")
+
+    def ids() -> list[tuple[str, str]]:
+        query = "select customer, id::text from public.orders where revision = 1 order by id"
+        return [(str(row[0]), str(row[1])) for row in pair.source.execute(query).fetchall()]
+
+    def write(connection: Connection) -> set[str]:
+        changed, cancelled, *_ = ids()
+        return {change(connection, *changed, cancels=False), change(connection, *cancelled, cancels=True)}
+
+    assert write(pair.source) == {"changed", "cancelled"}
+    home_move.mark(pair.source, HOMES, "other")
+    home_move.publish(pair.source, HOMES)
+    assert write(pair.source) == {"changed", "cancelled"}
+    home_move.subscribe(pair.target, HOMES, pair.conninfo)
+    assert write(pair.source) == {"changed", "cancelled"}
+    until(lambda: home_move.is_copied(pair.target, HOMES), "copied")
+    for _ in range(5):
+        assert write(pair.source) == {"changed", "cancelled"}
+    assert write(pair.target) == {"moved"}
+    mark = home_move.close(pair.source, HOMES)
+    assert write(pair.source) == {"moved"}
+    until(lambda: home_move.has_shipped(pair.target, HOMES, mark), "shipped")
+    assert home_move.content(pair.source, HOMES) == home_move.content(pair.target, HOMES)
+    home_move.open_at(pair.target, HOMES)
+    home_move.hand_over(pair.source, HOMES, "other")
+    assert write(pair.target) == {"changed", "cancelled"}
+    quantities = "select quantity, count(*) from public.orders group by 1 order by 1"
+    assert pair.target.execute(quantities).fetchall() == [(1, 12), (7, 9)]
+    assert "moved" in write(pair.source)
+    # What was cancelled since is not missed; what is gone otherwise, as after a failover that lost it, is.
+    assert home_move.lacking(pair.source, pair.target, HOMES) == []
+    (lost,) = pair.target.execute("select id::text from public.orders limit 1").fetchall()[0]
+    pair.target.execute("delete from public.orders where id = %s", (lost,))
+    assert home_move.lacking(pair.source, pair.target, HOMES) == [lost]
+    home_move.unsubscribe(pair.target, HOMES)
+    home_move.unpublish(pair.source, HOMES)
 
 
 def test_a_move_that_is_given_up_leaves_the_source_as_it_was(pair: Pair) -> None:
