@@ -81,7 +81,7 @@ def test_agents_are_there_before_they_are_let_in(graph: Graph) -> None:
 
 def test_a_key_is_given_out_only_when_its_users_are_let_in(graph: Graph) -> None:
     users = graph.of_type("gcp:secretmanager/secret:Secret")
-    assert len(users) == len(REGIONS) * 2
+    assert len(users) == len(REGIONS) * 3
     for one in users:
         region = one.inputs["labels"]["region"]
         grant = graph.named(f"meridian-{region}-keys-secrets-gcp-sa-secretmanager")
