@@ -1,6 +1,5 @@
 """Moving homes between two partitions of a local stack, wherever their writers are at the moment."""
 
-import hmac
 import time
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -9,7 +8,8 @@ from dataclasses import dataclass, field
 
 import psycopg
 
-from components.local.servers import home_move, partition_map, paths, secrets
+from components.local.servers import home_comparison, home_move, partition_map, paths, secrets
+from components.local.servers.home_comparison import Comparison, Side
 from components.local.servers.home_move import Homes
 from components.local.servers.member import MemberSpec
 from components.local.servers.partition_map import MAIN
@@ -17,6 +17,7 @@ from components.local.servers.postgres_files import DATABASE, OWNER, REPLICATOR,
 from components.local.servers.postgres_session import Connection, session
 from operations.drivers.local_ground import Ground, as_faults
 from operations.errors import Fault
+from operations.partitions.homes import digest
 from operations.partitions.move import Action, State
 
 POLL = 0.01
@@ -24,11 +25,13 @@ COPY_STALL_SECONDS = 60.0
 NEAR_BYTES = 256 * 1024  # of the source's log: what is shipped within one breath
 SWITCH_SECONDS = 10.0  # while users wait; beyond that they are better let back in
 SPREAD_SECONDS = 30.0
+SETTLE_SECONDS = 20.0  # for what differed in the survey, as the target follows the source
+COMPARE_SECONDS = 2.0  # for what differed then: keys that ran out, and whose removal is still to be shipped
 TOLD_SECONDS = 2.0
 LISTED = 500  # customers listed in the directory at a time
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(kw_only=True)
 class LocalMove:
     """Both partitions' members, and the words to tell how it goes."""
 
@@ -37,11 +40,17 @@ class LocalMove:
     tell: Callable[[str], None]
     _kept: dict[str, Connection] = field(default_factory=dict)  # by partition, a session at its writer
     _stack: ExitStack = field(default_factory=ExitStack)
+    _surveying: ExitStack = field(default_factory=ExitStack)
+    _comparison: Comparison | None = None  # of the survey that stands
 
     def is_alive(self, state: State) -> bool:
         """Whether the source still keeps what the target has not received."""
         with self._at(self.source) as source:
             return home_move.has_slot(source, homes(state))
+
+    def is_surveyed(self) -> bool:
+        found = self._comparison
+        return found is not None and all(_writes(side.connection) for side in (found.source, found.target))
 
     def do(self, state: State, action: Action) -> str | None:
         """One step, to its end. Only `close` has something to say: the mark behind the last row."""
@@ -52,8 +61,7 @@ class LocalMove:
 
     def _clear(self, state: State, moved: Homes) -> None:
         with self._both() as (source, target):
-            home_move.unsubscribe(target, moved)
-            home_move.unpublish(source, moved)
+            self._end_replication(source, target, moved)
             while home_move.remove(target, moved):
                 pass
         self._await_members(self.target)  # or one that is promoted would have rows that are copied again
@@ -120,6 +128,23 @@ class LocalMove:
                     )
                 time.sleep(POLL)
 
+    def _survey(self, state: State, moved: Homes) -> None:
+        self._end_survey()
+        # Sessions of their own, which end with it.
+        self._stack.enter_context(self._surveying)
+        source, target = (Side(self._session(each, self._surveying), moved) for each in (self.source, self.target))
+        found = Comparison(source, target)
+        self._surveying.callback(found.close)
+        with _comparing():
+            found.begin()
+            found.settle(SETTLE_SECONDS)
+        self._comparison = found
+        self.tell(f"            {found.rows} rows, the same at {state.source} and {state.target}")
+
+    def _end_survey(self) -> None:
+        self._comparison = None
+        self._surveying.close()
+
     # --- while users wait --------------------------------------------------------------------------------------------
 
     def _close(self, state: State, moved: Homes) -> str:
@@ -136,6 +161,13 @@ class LocalMove:
                 time.sleep(POLL)
 
     def _compare(self, state: State, moved: Homes) -> None:
+        if self._comparison is not None and self.is_surveyed():
+            with _comparing():
+                self._comparison.finish(COMPARE_SECONDS)
+        else:
+            self._compare_all(state, moved)
+
+    def _compare_all(self, state: State, moved: Homes) -> None:
         with self._both() as (source, target), ThreadPoolExecutor(2) as pool:  # users wait
             here, there = pool.map(lambda each: home_move.content(each, moved), (source, target))
         for table in here.rows:
@@ -161,8 +193,14 @@ class LocalMove:
 
     def _detach(self, state: State, moved: Homes) -> None:
         with self._both() as (source, target):
-            home_move.unsubscribe(target, moved)
-            home_move.unpublish(source, moved)
+            self._end_replication(source, target, moved)
+
+    def _end_replication(self, source: Connection, target: Connection, moved: Homes) -> None:
+        home_move.unsubscribe(target, moved)
+        home_move.unpublish(source, moved)
+        self._end_survey()
+        for each in (source, target):
+            home_comparison.forget(each, moved)
 
     def _clean_up(self, state: State, moved: Homes) -> None:
         with self._both() as (source, target):
@@ -210,17 +248,19 @@ class LocalMove:
         connection = self._kept.get(name)
         if connection is None or not _writes(connection):
             self._forget(name)
-            member = ground.member(self._writer(ground))
-            opened = session(ground.folder, member.endpoint, OWNER, DATABASE, statement_ms=0)
-            connection = self._stack.enter_context(opened)
-            if not _writes(connection):
-                raise Fault(f"{member.member} is not the writer of {name} now, or has no lease")
-            self._kept[name] = connection
+            connection = self._kept[name] = self._session(ground, self._stack)
         try:
             yield connection
         except psycopg.Error as fault:
             self._forget(name)
             raise Fault(f"the writer of {name}: {str(fault).strip().splitlines()[0]}") from None
+
+    def _session(self, ground: Ground, until: ExitStack) -> Connection:
+        member = ground.member(self._writer(ground))
+        connection = until.enter_context(session(ground.folder, member.endpoint, OWNER, DATABASE, statement_ms=0))
+        if not _writes(connection):
+            raise Fault(f"{member.member} is not the writer of {ground.partition.name} now, or has no lease")
+        return connection
 
     def _forget(self, partition: str) -> None:
         if (connection := self._kept.pop(partition, None)) is not None:
@@ -253,6 +293,14 @@ class LocalMove:
         return " ".join(f"{key}='{value}'" for key, value in words.items())
 
 
+@contextmanager
+def _comparing() -> "Iterator[None]":
+    try:
+        yield
+    except psycopg.Error as fault:
+        raise Fault(f"the rows cannot be compared: {str(fault).strip().splitlines()[0]}") from None
+
+
 def _writes(connection: Connection) -> bool:
     try:
         return connection.execute("select not pg_is_in_recovery() and public.may_write()").fetchone() == (True,)
@@ -262,8 +310,3 @@ def _writes(connection: Connection) -> bool:
 
 def homes(state: State) -> Homes:
     return Homes(name=state.name, first=state.first, last=state.last)
-
-
-def digest(key: bytes, customer: str) -> bytes:
-    """As the service has it (service/homes.py)."""
-    return hmac.digest(key, customer.encode(), "sha256")[:16]

@@ -1,5 +1,6 @@
 """Which homes are meant: how they are written on the command line, and which may be moved where."""
 
+import hmac
 import re
 from collections.abc import Collection, Mapping
 from itertools import pairwise
@@ -31,6 +32,11 @@ def parse(text: str) -> tuple[str, str]:
     if end <= int(low, 16):
         raise Refused(f"--homes: {text!r} ends before it begins. Allowed: {ALLOWED}.")
     return f"{slot}/{region}/{low}", f"{slot}/{region}0" if end == PARTS else f"{slot}/{region}/{end:02x}"
+
+
+def digest(key: bytes, customer: str) -> bytes:
+    """The name by which the directory of `main` knows a customer, as the service has it (service/homes.py)."""
+    return hmac.digest(key, customer.encode(), "sha256")[:16]
 
 
 def owners(ranges: Ranges, first: str, last: str) -> tuple[str, ...]:

@@ -12,9 +12,12 @@ The invariants, which `check` holds before every step:
 3. Rows are taken away only where they are not written, and at the source only once everybody was told of the target.
 4. The source is closed only once each of its members knows of the move (`spread`). A member that is promoted meanwhile
    may lack the closing, and would write beside the target; that it knows of the move keeps it from writing these homes.
+5. The source is closed only while a `survey` of both stands: all rows were compared, and every change since is known.
+   So users wait only until those that changed were compared. A survey ends with the process that made it and with
+   either writer; where that happens before `close`, another is made; where it happens later, `compare` reads all rows.
 
 The source writes on until `close`, and users wait from there to `hand_over`: for the transactions in flight, for the
-last change to be shipped, for the comparison, and for one commit at each database.
+last change to be shipped, for the rest of the comparison, and for one commit at each database.
 """
 
 from dataclasses import asdict, dataclass, replace
@@ -27,6 +30,7 @@ Action: TypeAlias = Literal[
     "copy",
     "catch_up",
     "spread",
+    "survey",
     "close",
     "ship",
     "compare",
@@ -45,9 +49,10 @@ TEXT: dict[Action, str] = {
     "copy": "copy the rows to {target}",
     "catch_up": "let {target} catch up with {source}",
     "spread": "let every member of {source} know",
+    "survey": "compare the rows of both while they are written",
     "close": "close the homes at {source}",
     "ship": "wait until {target} has the last change",
-    "compare": "compare the rows of both",
+    "compare": "compare what was changed meanwhile",
     "open": "open the homes at {target}",
     "hand_over": "let {source} say where they are",
     "announce": "publish the partition map",
@@ -63,6 +68,7 @@ FORWARD: tuple[Action, ...] = (
     "copy",
     "catch_up",
     "spread",
+    "survey",
     "close",
     "ship",
     "compare",
@@ -76,7 +82,7 @@ FORWARD: tuple[Action, ...] = (
 BACK: tuple[Action, ...] = ("reopen", "clear")
 
 # A source whose writer is lost during these makes the target worthless: the new writer keeps nothing for it.
-COPYING: tuple[Action, ...] = ("catch_up", "spread", "close", "ship", "compare")
+COPYING: tuple[Action, ...] = ("catch_up", "spread", "survey", "close", "ship", "compare")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -131,6 +137,15 @@ def restart(state: State) -> State:
     return replace(state, done=(), begun=(), attempt=state.attempt + 1, mark=None)
 
 
+def needs_survey(state: State) -> bool:
+    """Whether the move is about to let users wait, and relies on a survey that stands."""
+    return next_step(state) == "close" and "close" not in state.begun
+
+
+def survey_again(state: State) -> State:
+    return replace(state, done=tuple(action for action in state.done if action != "survey"))
+
+
 def can_undo(state: State) -> bool:
     return not state.undoing and "open" not in state.begun
 
@@ -153,7 +168,7 @@ def end(state: State, action: Action, *, mark: str | None = None) -> State:
 def check(state: State, action: Action) -> None:
     """Raises `Broken` where the step breaks an invariant."""
     needed: dict[Action, tuple[Action, ...]] = {
-        "close": ("mark", "spread"),
+        "close": ("mark", "spread", "survey"),
         "open": ("close", "ship", "compare"),
         "hand_over": ("open",),
         "announce": ("open",),

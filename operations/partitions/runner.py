@@ -23,6 +23,8 @@ FLOOR: tuple[Action, ...] = ("close", "ship", "open")
 class Driver(Protocol):
     def is_alive(self, state: State) -> bool: ...
 
+    def is_surveyed(self) -> bool: ...
+
     def do(self, state: State, action: Action) -> str | None: ...
 
 
@@ -41,6 +43,8 @@ class Runner:
                 self.tell(f"  again     {state.source} keeps nothing for {state.target} any more: its writer changed")
                 self.journal.note("again", move.restart(state))
                 continue
+            if move.needs_survey(state) and not self.driver.is_surveyed():
+                state = move.survey_again(state)
             action = move.next_step(state)
             if isinstance(action, Ended):
                 self.journal.close(action.how)

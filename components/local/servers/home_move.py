@@ -185,6 +185,14 @@ def hand_over(source: Connection, homes: Homes, target: str) -> None:
         )
 
 
+def writable(database: Connection) -> list[tuple[str, bool]]:
+    """Where each range of homes begins, and whether this writer may write it now."""
+    rows = database.execute(
+        "select first, owned and coalesce(timeline = public.timeline(), true) from public.home_ranges order by first"
+    )
+    return [(str(first), bool(here)) for first, here in rows.fetchall()]
+
+
 def reopen(source: Connection, homes: Homes) -> None:
     """As if nothing had been begun; only while the target was never opened."""
     with source.transaction():
