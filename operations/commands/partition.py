@@ -12,7 +12,7 @@ from components.local.servers.postgres_files import DATABASE, OWNER
 from components.local.servers.postgres_session import session
 from operations import lock
 from operations.console import answer, confirm, document, output, say
-from operations.drivers import local_check
+from operations.drivers import local_check, local_customer
 from operations.drivers.local_ground import Ground, as_faults
 from operations.drivers.local_move import LocalMove
 from operations.engines.choice import outputs_of
@@ -39,7 +39,7 @@ class Place:
 
     @property
     def ranges(self) -> Ranges:
-        return tuple((first, name) for first, name in self.map.get("ranges", [["", partition_map.MAIN]]))
+        return partition_map.ranges(self.map)
 
     def ground(self, partition: str) -> Ground:
         found = self.running.partition(partition)
@@ -251,6 +251,8 @@ def _carry_out(place: Place, record: Journal) -> dict[str, Any]:
         state = runner.Runner(driver, record, say).run()
     finally:
         driver.close()
+    if (why := local_customer.prepare(driver.target)) is not None:
+        say(f"warning: no customer is prepared whose orders prove later failovers: {why}")
     pause, floor = runner.pause(record), runner.floor(record)
     return {
         "move": state.name,

@@ -8,6 +8,7 @@ from functools import partial
 from typing import Any
 
 from components.built import missing
+from components.local.servers.partition_map import MAIN
 from operations import lock
 from operations.changes import counts, counts_text
 from operations.console import answer, confirm, document, say
@@ -92,6 +93,8 @@ def _locked(options: argparse.Namespace, stack: Stack, began: float) -> int:
         from operations.drivers.local import await_ready
 
         await_ready(stack.folder, str(outputs["ground"]), summarise(new))
+        if (why := _prepare(stack, outputs)) is not None:
+            say(f"warning: no customer is prepared whose orders prove later failovers: {why}")
     if new.target == "gcp":
         from operations.drivers.gcp_failover import settle
 
@@ -115,6 +118,12 @@ def _locked(options: argparse.Namespace, stack: Stack, began: float) -> int:
     else:
         _tell(stack, new.phase.label, outputs, [region.name for region in new.regions_in_use], seconds, bool(changes))
     return Exit.DONE
+
+
+def _prepare(stack: Stack, outputs: Mapping[str, Any]) -> str | None:
+    from operations.drivers import local_customer, local_failover
+
+    return local_customer.prepare(local_failover.open_driver(stack, outputs, MAIN, None).ground)
 
 
 def _writing(stack: Stack, outputs: Mapping[str, Any] | None, partition: str) -> str | None:

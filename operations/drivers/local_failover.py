@@ -4,6 +4,7 @@ import contextlib
 import time
 from collections.abc import Callable, Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -17,10 +18,12 @@ from components.local.servers import (
     process,
 )
 from components.local.servers.addresses import Addresses
+from components.local.servers.errors import ServerFault
 from components.local.servers.loopback import opened
 from components.local.servers.member import MemberSpec
+from components.local.servers.partition_map import MAIN
 from components.local.servers.postgres_demotion import HOLD
-from operations.drivers import local_observation, local_rejoin, local_tail
+from operations.drivers import local_customer, local_observation, local_rejoin, local_tail
 from operations.drivers.local_ground import Ground, as_faults
 from operations.drivers.trial import Trial
 from operations.errors import Fault
@@ -305,9 +308,29 @@ class LocalDriver:
         plan = self.ground.summary.region(target)
         # Where nobody serves beside the new writer there may be no way to it at all.
         served = plan is not None and plan.serving.value != "none"
-        tried = Trial(self.entry_url, target, opened)
-        tried.go_on_for(VERIFY_SECONDS if served else 1.0, every=0.1)
-        return tried.verification(self.observe())
+        seconds = VERIFY_SECONDS if served else 1.0
+        ground, hint = self.ground, ""
+        if len(ground.summary.partitions) == 1:
+            tried = Trial(self.entry_url, target, opened)
+        else:
+            with as_faults():
+                home = local_customer.writable(ground, target)
+            if home is None:
+                # As after a merge, or while all of them are being moved: nobody can order there.
+                found = tuple(region for region, facts in self.observe().members.items() if facts.accepts_writes)
+                here = target in found
+                return Verification(
+                    write=here, read=here, writers=found, detail="it has no homes, so no order was placed"
+                )
+            try:
+                local_customer.put_down(ground, [home])
+            except (Fault, ServerFault) as fault:  # it may have been before
+                hint = f"; and {MAIN}, which settles where the order belongs, says: {fault}"
+            customer = local_customer.name(home)
+            tried = Trial(self.entry_url, target, opened, customer=customer, partition=ground.partition.name)
+        tried.go_on_for(seconds, every=0.1)
+        found = tried.verification(self.observe())
+        return found if found.write and found.read else replace(found, detail=f"{found.detail}{hint}")
 
     def refresh(self) -> Done:
         """The state of a local stack knows no role, and nothing that a failover changes."""

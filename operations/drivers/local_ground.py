@@ -77,6 +77,13 @@ class Ground:
             if name in region.members
         }
 
+    def of(self, partition: str) -> "Ground":
+        """The same place, and another partition of the stack."""
+        found = self.summary.partition(partition)
+        if found is None:
+            raise Fault(f"the stack has no partition {partition!r}")
+        return replace(self, partition=found)
+
     def member(self, region: str) -> MemberSpec:
         if region not in self.members:
             raise Fault(f"{region} has no member of {self.partition.name}")

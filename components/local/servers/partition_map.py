@@ -56,15 +56,15 @@ def ensure(
                     "given up; customers may still be known by them. Give it a `slot` that none had"
                 )
         if missing:
-            ranges = _ranges(found)
+            held = ranges(found)
             for name in missing:
                 if name != MAIN:
-                    ranges = with_range(ranges, *born[name], name)
+                    held = with_range(held, *born[name], name)
             found = {
                 **found,
                 "version": found["version"] + 1,
                 "partitions": {**found["partitions"], **{name: {"writer": origins[name]} for name in missing}},
-                "ranges": ranges,
+                "ranges": held,
                 "newcomers": found.get("newcomers", {}),
                 "born": {**found.get("born", {}), **{name: born[name][0] for name in missing}},
             }
@@ -81,7 +81,7 @@ def give(stack: Path, regions: Iterable[str], first: str, last: str, partition: 
     """In these regions' copies, the homes from `first` up to `last` are that partition's from now on."""
 
     def given(copy: dict[str, Any]) -> dict[str, Any]:
-        return {**copy, "ranges": [list(each) for each in with_range(_ranges(copy), first, last, partition)]}
+        return {**copy, "ranges": [list(each) for each in with_range(ranges(copy), first, last, partition)]}
 
     return _change(stack, regions, given)
 
@@ -109,7 +109,7 @@ def welcomes(stack: Path, region: str, newcomers: Mapping[str, str]) -> bool:
     return copy is not None and copy.get("newcomers", {}) == newcomers
 
 
-def _ranges(copy: Mapping[str, Any]) -> Ranges:
+def ranges(copy: Mapping[str, Any]) -> Ranges:
     """Of a map from before there were several partitions: `main` has every home."""
     return tuple((first, owner) for first, owner in copy.get("ranges", [["", MAIN]]))
 
