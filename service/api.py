@@ -22,7 +22,7 @@ from service.homes import Homes
 from service.member import ElsewhereError, Member, MemberError, NotWriterError, UnknownOutcomeError, Written
 from service.metrics import Metrics
 from service.orders import Change, NewOrder
-from service.partitions import MAIN, MapFile, PartitionMap
+from service.partitions import MAIN, MapFile, PartitionMap, WriterMovedError
 from service.positions import HEADER as POSITION
 from service.positions import TokenError, WritePosition
 from service.problems import Problem, bad_request, not_found, unavailable, unknown_outcome
@@ -115,9 +115,15 @@ class OrdersApi:
         digest = self._homes.digest(what.customer)
         write = Write(what=what, digest=digest, key=key, target=target, body=body)
 
-        waits_for = MAIN
+        settled: str | None = None  # the customer's home, once it is known
+
+        def waits_for() -> str:
+            """The partition whose writer this order needs: who is new needs that of `main` in any case."""
+            partitions = self._map_file.current or known
+            return MAIN if settled is None or len(partitions.writers) == 1 else partitions.partition_of(settled)
 
         async def attempt() -> Response:
+            nonlocal settled
             # Anew each time: who writes may have changed, also to this very region.
             self._map_file.refresh()
             partitions = self._map_file.current or known
@@ -126,9 +132,12 @@ class OrdersApi:
                     home = await self._homes.for_order(context, partitions, what.customer, digest, user_region)
                 else:
                     home = await self._homes.of_orders(context, partitions, what.customer, digest)
+            except WriterMovedError:
+                detail = f"the writer of {MAIN} was asked for the customer's home, and is another by now"
+                raise Again(unavailable(detail), partition=MAIN, moved=True) from None
             except Problem as problem:
-                raise Again(problem) from None
-            partition = partitions.partition_of(home) if home else MAIN
+                raise Again(problem, partition=MAIN) from None
+            settled, partition = home or None, partitions.partition_of(home) if home else MAIN
             for _ in range(REROUTES):
                 place = self._place(partitions, user_region, partition)
                 try:
@@ -140,20 +149,25 @@ class OrdersApi:
                         # the last word; what is held meanwhile goes the right way once the map says so.
                         found = await self._pass_on(context, place, write, home)
                 except Again as fault:
-                    # What others are held for is another writer, and this one's silence says nothing of it.
-                    raise fault if partition == waits_for else Again(fault.problem, busy=True) from None
+                    fault.partition = partition
+                    raise
                 if isinstance(found, Response):
                     return found
                 # A map that is old ends here: in another try where the home is, never in a wrong write.
                 home, partition = found
+                settled = home
                 self._metrics.writes.labels("moved").inc()
                 self._homes.learn(digest, home)
                 self._map_file.refresh()
                 partitions = self._map_file.current or partitions
-            raise Again(unavailable(f"the customer's home {home} moved more than once meanwhile"), busy=True)
+            raise Again(
+                unavailable(f"the customer's home {home} moved more than once meanwhile"),
+                busy=True,
+                partition=partition,
+            )
 
         if context.forwarded_by is None:
-            waits_for = await self._homes.waits_for(context, known, what.customer, digest)
+            settled = await self._homes.known(context, known, what.customer, digest)
             return await self._hold.write(waits_for, attempt, context.deadline)
         # It is held where it came from, and that region may know a newer map.
         home = request.headers.get(HOME, "")
@@ -176,32 +190,24 @@ class OrdersApi:
             headers.append((HOME, home))
         if isinstance(write.what, Change) and write.what.based_on is not None:
             headers.append(("if-match", f'"{write.what.based_on}"'))
-        asked = asyncio.ensure_future(
-            self._forwarder.forward(
-                context,
-                write.target,
-                partition=place.partition,
-                region=place.writer,
-                user_region=place.user_region,
-                deadline=context.deadline,
-                headers=headers,
-                body=write.body,
-            )
+        asked = self._forwarder.forward(
+            context,
+            write.target,
+            partition=place.partition,
+            region=place.writer,
+            user_region=place.user_region,
+            deadline=context.deadline,
+            headers=headers,
+            body=write.body,
         )
-        # A region that is lost does not refuse, it is silent: nobody waits for it once another one writes. Should it
-        # have done the write, and the new writer have it too, the same key gets the same answer.
-        moved = asyncio.ensure_future(self._map_file.moved(place.partition, place.writer))
         try:
-            await asyncio.wait((asked, moved), return_when=asyncio.FIRST_COMPLETED)
-            if not asked.done():
-                detail = f"region {place.writer} was asked, and does not write partition {place.partition} any more"
-                raise Again(unknown_outcome(detail), moved=True)
-            answer = asked.result()
+            answer = await self._map_file.unless_moved(place.partition, place.writer, asked)
+        except WriterMovedError:
+            # Should it have done the write, and the new writer have it too, the same key gets the same answer.
+            detail = f"region {place.writer} was asked, and does not write partition {place.partition} any more"
+            raise Again(unknown_outcome(detail), moved=True) from None
         except Problem as problem:
             raise Again(problem) from None
-        finally:
-            for task in (asked, moved):
-                task.cancel()
         if answer.status in (409, 503):
             raise Again(_problem_of(answer), busy=answer.status == 409)
         if answer.status == MISDIRECTED and {HOME, MOVED_TO} <= answer.headers.keys():

@@ -69,7 +69,7 @@ class Service:
 
     def application(self) -> Starlette:
         forwarder = Forwarder(self.settings.region, self.egress, self.metrics)
-        homes = Homes(self.settings.region, self.settings.home_key_file, self.members, forwarder)
+        homes = Homes(self.settings.region, self.settings.home_key_file, self.members, forwarder, self.map_file)
         api = OrdersApi(
             self.settings, self.map_file, self.members, self.cache, forwarder, self.hold, homes, self.metrics
         )

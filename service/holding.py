@@ -44,14 +44,17 @@ class Again(Exception):  # noqa: N818
     """Not now, and maybe a moment later.
 
     `busy`: it was an answer all the same, about this request alone. `moved`: another region writes by now, and nobody
-    has asked it yet.
+    has asked it yet. `partition`: whose writer was asked, where that need not be the one that the request waited for.
     """
 
-    def __init__(self, problem: Problem, *, busy: bool = False, moved: bool = False) -> None:
+    def __init__(
+        self, problem: Problem, *, busy: bool = False, moved: bool = False, partition: str | None = None
+    ) -> None:
         super().__init__(problem.detail)
         self.problem = problem
         self.busy = busy
         self.moved = moved
+        self.partition = partition
 
 
 class Gate:
@@ -60,16 +63,20 @@ class Gate:
 
     def __init__(self) -> None:
         self._failures = 0
-        self._waiting: deque[asyncio.Future[None]] = deque()
+        self._waiting: deque[asyncio.Future[bool]] = deque()
         self._timer: asyncio.TimerHandle | None = None
+        self._try_one = False
 
     @property
     def shut(self) -> bool:
         return self._failures >= FAILURES
 
-    async def turn(self, deadline: Deadline) -> bool:
-        """Whether to try now; False once the deadline has come."""
+    async def turn(self, deadline: Deadline) -> bool | None:
+        """Whether to try now; None to look whether this is still the gate to wait at; False at the deadline."""
         if not self.shut:
+            return True
+        if self._try_one:
+            self._try_one = False
             return True
         turn = asyncio.get_running_loop().create_future()
         self._waiting.append(turn)
@@ -79,7 +86,7 @@ class Gate:
         finally:
             if not turn.done():
                 self._waiting.remove(turn)
-        return turn.done()
+        return (turn.result() or None) if turn.done() else False
 
     def failed(self) -> None:
         self._failures += 1
@@ -97,8 +104,12 @@ class Gate:
             self._go_on()
 
     def news(self) -> None:
-        """Somebody else may write by now."""
-        self._let(1)
+        """Somebody else may write by now, and homes may be another partition's. All look whether they still wait here,
+        in the same order, and the first who does tries."""
+        waiting, self._waiting = self._waiting, deque()
+        for turn in waiting:
+            turn.set_result(False)
+        self._try_one = self.shut
 
     def let_all(self) -> None:
         self._let(len(self._waiting))
@@ -110,7 +121,7 @@ class Gate:
 
     def _let(self, number: int) -> None:
         while self._waiting and number:
-            self._waiting.popleft().set_result(None)
+            self._waiting.popleft().set_result(True)
             number -= 1
 
     def _again(self, seconds: float) -> None:
@@ -134,16 +145,23 @@ class Hold:
         self._read_gates: dict[str, Gate] = {}
         self._slots = asyncio.Semaphore(MAXIMUM_UNDER_WAY)
 
-    async def write(self, partition: str, attempt: Callable[[], Awaitable[T]], deadline: Deadline) -> T:
+    async def write(self, waits_for: Callable[[], str], attempt: Callable[[], Awaitable[T]], deadline: Deadline) -> T:
         """What the attempt returns, or raises other than Again. It is repeated until the deadline; then the problem is
-        that of the last one, but an unknown outcome stays one whatever came after it."""
+        that of the last one, but an unknown outcome stays one whatever came after it. `waits_for`: the partition whose
+        writer it needs by now."""
         if self.held >= MAXIMUM_HELD:
             raise _later(unavailable("as many writes as this region can hold wait for a writer already"))
-        gate = self._gates.setdefault(partition, Gate())
         found: Problem | None = None
         self.held += 1
         try:
-            while await gate.turn(deadline):
+            while True:
+                partition = waits_for()
+                gate = self._gates.setdefault(partition, Gate())
+                turn = await gate.turn(deadline)
+                if turn is None:
+                    continue
+                if not turn:
+                    break
                 waited = self._slots.locked()
                 if not await self._slot(deadline):
                     break
@@ -155,11 +173,13 @@ class Hold:
                 try:
                     answer = await attempt()
                 except Again as fault:
+                    # It may have found out only now whose writer it needs, whose silence says nothing of the other's.
+                    gate = self._gates.setdefault(fault.partition or partition, Gate())
                     gate.answered() if fault.busy else gate.moved() if fault.moved else gate.failed()
                     if found is None or found.kind != "outcome-unknown":
                         found = fault.problem
                 else:
-                    gate.answered()
+                    self._gates.setdefault(waits_for(), Gate()).answered()
                     return answer
                 finally:
                     self._slots.release()
@@ -178,7 +198,10 @@ class Hold:
             raise _later(unavailable("as many reads as this region passes on are under way already"))
         self._reads += 1
         try:
-            if not await gate.turn(deadline.within(READ_PATIENCE_SECONDS)):
+            patience = deadline.within(READ_PATIENCE_SECONDS)
+            while (turn := await gate.turn(patience)) is None:
+                pass
+            if not turn:
                 raise _later(unavailable(f"the writer of partition {partition} does not answer at the moment"))
             answer = await attempt(deadline.within(READ_SECONDS))
         except Again as fault:
@@ -190,7 +213,7 @@ class Hold:
         return answer
 
     def news(self) -> None:
-        """The partition map has changed."""
+        """The partition map has changed: who writes, or which partition has a home."""
         for gate in (*self._gates.values(), *self._read_gates.values()):
             gate.news()
 

@@ -15,7 +15,7 @@ from service.context import HOME, Context
 from service.egress import Answer
 from service.forwarding import Forwarder
 from service.member import Member, MemberError, NotWriterError, UnknownOutcomeError
-from service.partitions import MAIN, PartitionMap
+from service.partitions import MAIN, MapFile, PartitionMap
 from service.problems import unavailable
 
 PATH = "/homes"
@@ -23,11 +23,14 @@ REMEMBERED = 100_000
 
 
 class Homes:
-    def __init__(self, region: str, key_file: Path, members: Mapping[str, Member], forwarder: Forwarder) -> None:
+    def __init__(
+        self, region: str, key_file: Path, members: Mapping[str, Member], forwarder: Forwarder, map_file: MapFile
+    ) -> None:
         self._region = region
         self._key = key_file.read_bytes().strip()
         self._members = members
         self._forwarder = forwarder
+        self._map_file = map_file
         self._known: dict[bytes, str] = {}
         self._retired = 0
 
@@ -60,13 +63,6 @@ class Homes:
             self.learn(digest, home)
         return home
 
-    async def waits_for(self, context: Context, partitions: PartitionMap, customer: str, digest: bytes) -> str:
-        """The partition whose writer this customer's order needs: who is new needs that of `main` in any case."""
-        if len(partitions.writers) == 1:
-            return MAIN
-        home = await self.known(context, partitions, customer, digest)
-        return MAIN if home is None else partitions.partition_of(home)
-
     async def for_order(
         self, context: Context, partitions: PartitionMap, customer: str, digest: bytes, user_region: str
     ) -> str:
@@ -96,7 +92,7 @@ class Homes:
             home = await self.settle(context, customer, wished)
         else:
             body = json.dumps({"customer": customer, "home": wished}).encode()
-            answer = await self._forwarder.forward(
+            asked = self._forwarder.forward(
                 context,
                 PATH,
                 partition=MAIN,
@@ -107,6 +103,7 @@ class Homes:
                 headers=(("content-type", "application/json"), ("idempotency-key", digest.hex())),
                 body=body,
             )
+            answer = await self._map_file.unless_moved(MAIN, writer, asked)
             home = _home(answer, writer)
         self.learn(digest, home)
         return home

@@ -9,10 +9,12 @@ import asyncio
 import json
 import logging
 from bisect import bisect_right
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Coroutine, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
+
+T = TypeVar("T")
 
 log = logging.getLogger("service.partitions")
 
@@ -74,6 +76,10 @@ class PartitionMap:
         return self.partition_of(self.newcomers.get(region, f"00/{region}/"))
 
 
+class WriterMovedError(Exception):
+    """Another region writes the partition than the one that was asked."""
+
+
 class MapFile:
     """The map in force. Operations replace the file at a failover; a damaged or older file changes nothing."""
 
@@ -117,6 +123,20 @@ class MapFile:
         while self.current is None or self.current.writers.get(partition) == writer:
             self._change = self._change or asyncio.get_running_loop().create_future()
             await asyncio.shield(self._change)
+
+    async def unless_moved(self, partition: str, writer: str, asked: Coroutine[Any, Any, T]) -> T:
+        """The writer's answer. A region that is lost does not refuse, it is silent: nobody waits for it once another
+        one writes."""
+        answer = asyncio.ensure_future(asked)
+        moved = asyncio.ensure_future(self.moved(partition, writer))
+        try:
+            await asyncio.wait((answer, moved), return_when=asyncio.FIRST_COMPLETED)
+            if not answer.done():
+                raise WriterMovedError
+            return answer.result()
+        finally:
+            answer.cancel()
+            moved.cancel()
 
     async def watch(self) -> None:
         """A stat every 20 ms, which takes some microseconds: no watch descriptor, and the same on every system."""

@@ -20,6 +20,10 @@ from service.problems import Problem, not_found, unavailable, unknown_outcome
 from tests.service.servers import Service, free_port
 
 
+def main() -> str:
+    return "main"
+
+
 class Writer:
     """Takes writes from the moment it is `up`."""
 
@@ -45,7 +49,7 @@ class Writer:
 def test_many_that_are_held_ask_seldom_and_go_on_as_soon_as_one_was_answered() -> None:
     async def run() -> None:
         hold, writer = Hold(), Writer()
-        held = [asyncio.create_task(hold.write("main", writer.attempt, Deadline.after(5))) for _ in range(500)]
+        held = [asyncio.create_task(hold.write(main, writer.attempt, Deadline.after(5))) for _ in range(500)]
         await asyncio.sleep(0.3)  # those that were under way before it was known
         assert hold.held == 500
         before = writer.tries
@@ -63,7 +67,7 @@ def test_many_that_are_held_ask_seldom_and_go_on_as_soon_as_one_was_answered() -
 def test_news_of_the_writer_are_waited_for_no_longer_than_they_take() -> None:
     async def run() -> None:
         hold, writer = Hold(), Writer()
-        held = [asyncio.create_task(hold.write("main", writer.attempt, Deadline.after(5))) for _ in range(50)]
+        held = [asyncio.create_task(hold.write(main, writer.attempt, Deadline.after(5))) for _ in range(50)]
         await asyncio.sleep(0.3)
         writer.up = True
         hold.news()
@@ -85,7 +89,7 @@ def test_who_was_asking_a_writer_that_is_gone_asks_the_new_one_at_once() -> None
             await asyncio.sleep(0.01)
             return "written"
 
-        held = [asyncio.create_task(hold.write("main", attempt, Deadline.after(5))) for _ in range(100)]
+        held = [asyncio.create_task(hold.write(main, attempt, Deadline.after(5))) for _ in range(100)]
         await asyncio.sleep(0.1)
         began = time.monotonic()
         gone.set()
@@ -98,11 +102,63 @@ def test_who_was_asking_a_writer_that_is_gone_asks_the_new_one_at_once() -> None
     asyncio.run(run())
 
 
+def test_who_waits_for_the_wrong_partition_goes_on_at_the_right_one_once_the_map_says_so() -> None:
+    async def run() -> None:
+        hold, silent, other = Hold(), Writer(), Writer()
+        other.up, place = True, "main"
+
+        def attempt() -> Awaitable[str]:
+            return (silent if place == "main" else other).attempt()
+
+        stays = [asyncio.create_task(hold.write(main, silent.attempt, Deadline.after(2))) for _ in range(20)]
+        goes = [asyncio.create_task(hold.write(lambda: place, attempt, Deadline.after(5))) for _ in range(20)]
+        await asyncio.sleep(0.3)
+        before = silent.tries
+        place = "americas"
+        hold.news()
+        done, _ = await asyncio.wait(goes, timeout=TRY_SECONDS / 2)
+        assert len(done) == 20
+        assert silent.tries - before <= 2, "that others write says nothing of this writer"
+        assert not any(task.done() for task in stays)
+        silent.up = True
+        hold.news()
+        assert await asyncio.gather(*stays) == ["written"] * 20
+
+    asyncio.run(run())
+
+
+def test_the_silence_of_a_writer_that_was_found_out_of_on_the_way_is_not_that_of_another() -> None:
+    async def run() -> None:
+        hold, tries, place = Hold(), 0, "main"
+
+        async def attempt() -> str:
+            nonlocal tries, place
+            tries += 1
+            place = "americas"
+            raise Again(unavailable("americas is silent"), partition="americas")
+
+        held = [asyncio.create_task(hold.write(lambda: place, attempt, Deadline.after(2))) for _ in range(50)]
+        await asyncio.sleep(0.4)
+        before = tries
+        await asyncio.sleep(0.5)
+        assert tries - before <= 0.5 / TRY_SECONDS + 1, "they wait for that one together"
+        writer = Writer()
+        writer.up = True
+        began = time.monotonic()
+        assert await hold.write(main, writer.attempt, Deadline.after(1)) == "written"
+        assert time.monotonic() - began < TRY_SECONDS / 2
+        for task in held:
+            task.cancel()
+        await asyncio.gather(*held, return_exceptions=True)
+
+    asyncio.run(run())
+
+
 def test_what_is_let_go_does_not_arrive_all_at_once() -> None:
     async def run() -> None:
         hold, writer = Hold(), Writer()
         writer.up = True
-        await asyncio.gather(*(hold.write("main", writer.attempt, Deadline.after(5)) for _ in range(900)))
+        await asyncio.gather(*(hold.write(main, writer.attempt, Deadline.after(5)) for _ in range(900)))
         assert writer.most == holding.MAXIMUM_UNDER_WAY
 
     asyncio.run(run())
@@ -120,7 +176,7 @@ def refusal(of: Awaitable[object]) -> Problem:
 def test_a_region_that_stops_lets_go_of_what_it_holds() -> None:
     async def run() -> None:
         hold, writer = Hold(), Writer()
-        held = [asyncio.create_task(hold.write("main", writer.attempt, Deadline.after(5))) for _ in range(100)]
+        held = [asyncio.create_task(hold.write(main, writer.attempt, Deadline.after(5))) for _ in range(100)]
         await asyncio.sleep(0.4)
         hold.drain()
         done, _ = await asyncio.wait(held, timeout=1)
@@ -132,7 +188,7 @@ def test_a_region_that_stops_lets_go_of_what_it_holds() -> None:
 
 def test_at_its_deadline_a_write_is_told_to_come_back_after_a_failover() -> None:
     begin = time.monotonic()
-    problem = refusal(Hold().write("main", Writer().attempt, Deadline.after(1.0)))
+    problem = refusal(Hold().write(main, Writer().attempt, Deadline.after(1.0)))
     assert 0.5 < time.monotonic() - begin < 1.2
     assert (problem.status, problem.headers["Retry-After"]) == (503, str(RETRY_SECONDS))
 
@@ -140,7 +196,7 @@ def test_at_its_deadline_a_write_is_told_to_come_back_after_a_failover() -> None
 def test_a_write_that_may_have_happened_stays_one() -> None:
     writer, said = Writer(), iter([unavailable, unknown_outcome])
     writer.problem = lambda detail: next(said, unavailable)(detail)
-    assert refusal(Hold().write("main", writer.attempt, Deadline.after(1.0))).kind == "outcome-unknown"
+    assert refusal(Hold().write(main, writer.attempt, Deadline.after(1.0))).kind == "outcome-unknown"
     assert writer.tries > 2
 
 
@@ -149,7 +205,7 @@ def test_what_is_no_matter_of_waiting_is_said_at_once() -> None:
         raise not_found("nothing")
 
     begin = time.monotonic()
-    assert refusal(Hold().write("main", attempt, Deadline.after(5))).status == 404
+    assert refusal(Hold().write(main, attempt, Deadline.after(5))).status == 404
     assert time.monotonic() - begin < 0.1
 
 
@@ -158,11 +214,11 @@ def test_a_region_holds_so_many_writes_and_reads_have_room_of_their_own(monkeypa
 
     async def run() -> None:
         hold, writer = Hold(), Writer()
-        held = [asyncio.create_task(hold.write("main", writer.attempt, Deadline.after(1))) for _ in range(20)]
+        held = [asyncio.create_task(hold.write(main, writer.attempt, Deadline.after(1))) for _ in range(20)]
         await asyncio.sleep(0.1)
         begin = time.monotonic()
         with pytest.raises(Problem, match="as many writes"):
-            await hold.write("main", writer.attempt, Deadline.after(1))
+            await hold.write(main, writer.attempt, Deadline.after(1))
 
         async def read(_: Deadline) -> str:
             return "read"
@@ -201,7 +257,7 @@ def test_a_read_is_refused_soon_so_that_another_region_is_asked() -> None:
 def test_one_that_gives_up_does_not_take_anothers_turn() -> None:
     async def run() -> None:
         hold, writer = Hold(), Writer()
-        leaving = [asyncio.create_task(hold.write("main", writer.attempt, Deadline.after(5))) for _ in range(50)]
+        leaving = [asyncio.create_task(hold.write(main, writer.attempt, Deadline.after(5))) for _ in range(50)]
         await asyncio.sleep(0.4)
         for task in leaving:
             task.cancel()
@@ -209,7 +265,7 @@ def test_one_that_gives_up_does_not_take_anothers_turn() -> None:
         assert hold.held == 0
         writer.up = True
         begin = time.monotonic()
-        assert await hold.write("main", writer.attempt, Deadline.after(5)) == "written"
+        assert await hold.write(main, writer.attempt, Deadline.after(5)) == "written"
         assert time.monotonic() - begin < 2 * TRY_SECONDS
 
     asyncio.run(run())

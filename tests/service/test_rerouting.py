@@ -2,6 +2,7 @@
 
 import asyncio
 import json
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import UUID
@@ -14,7 +15,8 @@ from starlette.responses import Response
 from service.api import OrdersApi
 from service.context import Context
 from service.holding import Again, Hold
-from service.partitions import MAIN, PartitionMap
+from service.homes import Homes as RealHomes
+from service.partitions import MAIN, MapFile, PartitionMap
 from service.problems import Problem, unavailable
 
 MAP = PartitionMap.parse(
@@ -37,8 +39,8 @@ class Homes:
 
     def learn(self, digest: bytes, home: str) -> None: ...
 
-    async def waits_for(self, *_: Any) -> str:
-        return MAIN
+    async def known(self, *_: Any) -> str | None:
+        return None
 
     async def for_order(self, _context: Any, _map: Any, customer: str, *_: Any) -> str:
         return "01/us-east/00" if customer == "american" else "00/eu-central/00"
@@ -62,8 +64,8 @@ class Forwarder:
 def api(forwarder: Forwarder) -> OrdersApi:
     async def nothing(_: str) -> None: ...
 
-    async def stays(*_: str) -> None:
-        await asyncio.Event().wait()
+    async def stays(_: str, __: str, asked: Any) -> Any:
+        return await asked
 
     def labels(*_: str) -> Any:
         return SimpleNamespace(inc=lambda: None)
@@ -71,7 +73,7 @@ def api(forwarder: Forwarder) -> OrdersApi:
     stub: Any = SimpleNamespace
     return OrdersApi(
         stub(region="eu-central", planned_regions=frozenset(("eu-central", "us-east", "jp"))),
-        stub(current=MAP, refresh=lambda: None, moved=stays),
+        stub(current=MAP, refresh=lambda: None, unless_moved=stays),
         {},
         stub(get=nothing),
         cast("Any", forwarder),
@@ -97,8 +99,8 @@ def request(method: str, body: bytes = b"", **more: str) -> Request:
     return Request(scope, receive)
 
 
-def order(customer: str) -> Request:
-    return request("POST", json.dumps({"customer": customer, "item": "book", "quantity": 1}).encode())
+def order(customer: str, **more: str) -> Request:
+    return request("POST", json.dumps({"customer": customer, "item": "book", "quantity": 1}).encode(), **more)
 
 
 def test_new_customers_of_a_partition_without_a_writer_shut_no_door_to_main(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -139,3 +141,59 @@ def test_an_order_is_looked_for_at_every_writer_that_answers() -> None:
         assert fault.value.status == 503
 
     asyncio.run(run())
+
+
+class Settling:
+    """The first writer of `main` is silent; whoever writes it afterwards settles homes, and `americas` takes orders."""
+
+    def __init__(self) -> None:
+        self.asked: list[tuple[str, str]] = []
+
+    async def forward(self, _context: Any, target: str, *, region: str, **_: Any) -> Any:
+        self.asked.append((target, region))
+        if (target, region) == ("/homes", "eu-central"):
+            await asyncio.Event().wait()
+        headers = {"x-meridian-home": "01/us-east/07"} if target == "/homes" else {"content-type": "application/json"}
+        return SimpleNamespace(status=200 if target == "/homes" else 201, headers=headers, body=b"{}")
+
+
+def test_whoever_waits_for_a_home_asks_the_new_writer_of_main_at_once(tmp_path: Path) -> None:
+    path, key = tmp_path / "partitions.json", tmp_path / "key"
+    key.write_bytes(b"secret")
+
+    def publish(version: int, main: str) -> None:
+        document = {
+            "version": version,
+            "partitions": {"main": {"writer": main}, "americas": {"writer": "us-east"}},
+            "ranges": [["", "main"], ["01/", "americas"], ["02/", "main"]],
+            "newcomers": {"us-east": "01/us-east/"},
+        }
+        path.write_text(json.dumps(document))
+
+    async def run() -> Response:
+        publish(1, "eu-central")
+        hold = Hold()
+        map_file = MapFile(path, on_change=hold.news)
+        map_file.refresh()
+        homes = RealHomes("jp", key, {}, cast("Any", forwarder), map_file)
+        stub: Any = SimpleNamespace
+        made = OrdersApi(
+            stub(region="jp", planned_regions=frozenset(("eu-central", "us-east", "jp"))),
+            map_file,
+            {},
+            stub(),
+            cast("Any", forwarder),
+            hold,
+            homes,
+            stub(writes=stub(labels=lambda *_: stub(inc=lambda: None))),
+        )
+        asked = asyncio.create_task(made.place(order("somebody", **{"x-meridian-deadline-ms": "4000"})))
+        await asyncio.sleep(0.2)
+        assert forwarder.asked == [("/homes", "eu-central")]
+        publish(2, "jp2")
+        map_file.refresh()
+        return await asyncio.wait_for(asked, 0.5)
+
+    forwarder = Settling()
+    assert asyncio.run(run()).status_code == 201
+    assert forwarder.asked[1:] == [("/homes", "jp2"), ("/orders", "us-east")]
