@@ -10,9 +10,10 @@ import os
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
-from operations.errors import Fault
+from operations.errors import Fault, Refused
 from operations.failover import drivers
 from operations.stack import Stack
+from operations.transition import Transition
 
 if TYPE_CHECKING:
     from topology import Topology
@@ -22,8 +23,8 @@ VARIABLE = "MERIDIAN_WRITERS"  # as __main__.py reads it: "main=eu-west-1,americ
 
 
 def tell_program(stack: Stack, old: "Summary | None", outputs: Mapping[str, Any] | None) -> str | None:
-    """Set the variable for the program of this process and its children. A sentence where that cannot be: the writer is
-    not known, or is to be dropped. Whoever set the variable is believed.
+    """Set the variable for the program of this process and its children. A sentence where the writer is not known;
+    raises where it is to be dropped. Whoever set the variable is believed.
     """
     if os.environ.get(VARIABLE) or old is None or outputs is None or stack.target == "local":
         return None
@@ -36,7 +37,7 @@ def tell_program(stack: Stack, old: "Summary | None", outputs: Mapping[str, Any]
         if writer is None:
             return _unknown(partition, "no single member says that it writes")
         if writer not in regions:
-            return (
+            raise Refused(
                 f"{writer} writes {partition} now, and would be dropped with all that it has. Move the writer first: "
                 f"`{stack.command('switchover', '--partition', partition, '--to', regions[0])}`."
             )
@@ -44,6 +45,19 @@ def tell_program(stack: Stack, old: "Summary | None", outputs: Mapping[str, Any]
     if found:
         os.environ[VARIABLE] = ",".join(f"{partition}={region}" for partition, region in sorted(found.items()))
     return None
+
+
+def require_kept(stack: Stack, transition: Transition, outputs: Mapping[str, Any] | None) -> None:
+    """Refuse what would drop a member that writes now, or give a partition the slot of one that is gone."""
+    if stack.target != "local":
+        return
+    from operations.drivers.local import require_new_slots, require_writers_kept
+
+    def writing(partition: str) -> str | None:
+        return drivers.open_driver(stack, outputs, partition, None).observe().writer if outputs else None
+
+    require_new_slots(stack.folder, transition.new)
+    require_writers_kept(stack.folder, transition.old, [member.name for member in transition.new.members], writing)
 
 
 def changing(old: "Summary", new: "Topology") -> dict[str, list[str]]:

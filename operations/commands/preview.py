@@ -16,7 +16,7 @@ from operations.project import called_from
 from operations.report import Report, origin_of, picture, require_picture
 from operations.stack import Stack
 from operations.transition import Transition
-from operations.writers import tell_program
+from operations.writers import require_kept, tell_program
 
 
 def run(options: argparse.Namespace) -> int:
@@ -60,13 +60,14 @@ def _report(stack: Stack, options: argparse.Namespace) -> Report:
         origin = origin_of(engine.name if engine.has_stack() else None)
     outputs = engine.outputs()
     transition = Transition.of(stack, outputs)
-    # An export is looked at without asking anybody.
-    if not options.state and (unknown := tell_program(stack, transition.old, outputs)) is not None:
-        say(f"warning: {unknown} The origin stands in its place here.")
     refusals: tuple[str, ...] = ()
     given_up: frozenset[str] = frozenset()
     try:
         transition.check()
+        if not options.state:  # an export is looked at without asking anybody
+            require_kept(stack, transition, outputs)
+            if (unknown := tell_program(stack, transition.old, outputs)) is not None:
+                say(f"warning: {unknown} The origin stands in its place here.")
         given_up = transition.given_up(engine)
     except Exception as refusal:
         refusals = _problems(refusal)

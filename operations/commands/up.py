@@ -4,7 +4,6 @@ import argparse
 import shlex
 import time
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 from components.built import missing
@@ -14,13 +13,12 @@ from operations.changes import counts, counts_text
 from operations.console import answer, confirm, document, say
 from operations.engines.choice import choose
 from operations.errors import Exit, Refused
-from operations.failover import drivers
 from operations.failover.journal import refuse_unfinished
 from operations.partitions import journal as moves
 from operations.progress import View
 from operations.stack import Stack
 from operations.transition import Transition
-from operations.writers import tell_program
+from operations.writers import require_kept, tell_program
 from topology.summary import summarise
 
 
@@ -58,12 +56,7 @@ def _locked(options: argparse.Namespace, stack: Stack, began: float) -> int:
     if transition.old is not None and transition.old != summarise(transition.new):
         # As it is, a stack may be started: a move that lost a region needs its members back to come to its end.
         moves.refuse_unfinished(stack, "a change of the stack")
-    if stack.topology.target == "local":
-        from operations.drivers.local import require_new_slots, require_writers_kept
-
-        require_new_slots(stack.folder, transition.new)
-        planned = [member.name for member in transition.new.members]
-        require_writers_kept(stack.folder, transition.old, planned, partial(_writing, stack, found))
+    require_kept(stack, transition, found)
     given_up = transition.given_up(engine)
     if (unknown := tell_program(stack, transition.old, found)) is not None:
         raise Refused(unknown)
@@ -124,10 +117,6 @@ def _prepare(stack: Stack, outputs: Mapping[str, Any]) -> str | None:
     from operations.drivers import local_customer, local_failover
 
     return local_customer.prepare(local_failover.open_driver(stack, outputs, MAIN, None).ground)
-
-
-def _writing(stack: Stack, outputs: Mapping[str, Any] | None, partition: str) -> str | None:
-    return drivers.open_driver(stack, outputs, partition, None).observe().writer if outputs else None
 
 
 def _tell(

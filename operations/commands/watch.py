@@ -5,6 +5,7 @@ import random
 import time
 from collections.abc import Callable
 
+from operations import lock
 from operations.cli import parser
 from operations.console import say
 from operations.engines.choice import outputs_of
@@ -31,7 +32,7 @@ def run(options: argparse.Namespace) -> int:
     acts = stack.topology.automatic_failover and not options.once
     say(f"watching the writer of {options.partition}; an outage {'moves it' if acts else 'is told, nothing is done'}")
     return watching(
-        driver, options.stand, once=options.once, act=lambda now: _act(stack, options, now) if acts else None
+        driver, options.stand, once=options.once, act=lambda now: _act(stack, options, driver, now) if acts else None
     )
 
 
@@ -68,6 +69,8 @@ def watching(
         sleep(watch.pause(random.random(), took))  # noqa: S311 (jitter)
 
 
+WAIT = 0.2
+
 WORDS: dict[watch.Change, str] = {
     "suspected": "{writer} was missed",
     "blip": "{writer} answers again; that was a blip",
@@ -87,8 +90,24 @@ def reached(now: Observation, writer: str, stand: str | None) -> dict[str, bool]
     return {**(dict.fromkeys(seen, False) if down else seen), "here": answers}
 
 
-def _act(stack: Stack, options: argparse.Namespace, now: Observation) -> None:
-    """As a person would: the same command, with the same refusals. A refusal is an alarm; the watch goes on."""
+def _act(stack: Stack, options: argparse.Namespace, driver: Driver, now: Observation) -> None:
+    """As a person would: the same command, with the same refusals. A refusal is an alarm; the watch goes on.
+
+    Where several watch, one of them is the first. The others wait for it, and act only where the writer is still lost.
+    """
+    lost = now.writer
+    while not _acted(stack, options, now):
+        while lock.holder(stack.folder, lock.OPERATION) is not None:
+            time.sleep(WAIT)
+        now = driver.observe()
+        if lost is None or now.writer not in (None, lost) or now.members[lost].reachable:
+            return
+
+
+def _acted(stack: Stack, options: argparse.Namespace, now: Observation) -> bool:
+    """False: somebody else acts."""
+    if _told_of_another(stack):
+        return False
     words = ["failover", "--stack", stack.name, "--partition", options.partition, "--yes"]
     words += ["--from", options.stand] if options.stand else []
     words += ["--resume"] if journal.unfinished(stack.folder) is not None else []
@@ -96,7 +115,17 @@ def _act(stack: Stack, options: argparse.Namespace, now: Observation) -> None:
         # With --from both stand in the same place; what was just seen need not be looked at again.
         command.run("failover", parser().parse_args(words), now=now if options.stand else None)
     except (Refused, Fault) as reason:
+        if _told_of_another(stack):  # who was first by a moment
+            return False
         tell(time.time(), f"ALARM: not moved: {reason}")
+    return True
+
+
+def _told_of_another(stack: Stack) -> bool:
+    holder = lock.holder(stack.folder, lock.OPERATION)
+    if holder is not None:
+        tell(time.time(), f"{holder} acts already; this watch waits for its end and looks again")
+    return holder is not None
 
 
 def tell(at: float, text: str) -> None:

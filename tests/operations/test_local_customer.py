@@ -109,5 +109,7 @@ def test_an_order_that_another_partition_wrote_proves_nothing(wrote: str, proven
     trial = Trial("http://entry", "us-east", opened, customer="meridian-check 01/us-east/00", partition="americas")
     trial.go_on()
     assert asked[0]["customer"] == "meridian-check 01/us-east/00"
-    found = trial.verification(Observation(at=0.0, members={}, writer=None, vantages={}, lease=None, admitted={}))
+    found = trial.verification(
+        Observation(at=0.0, members={}, writer=None, vantages={}, lease=None, admitted=frozenset())
+    )
     assert (found.write, "americas did not write it" in found.detail) == (proven, not proven)

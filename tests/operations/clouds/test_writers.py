@@ -12,7 +12,7 @@ import pytest
 from operations import writers
 from operations.commands import status_cloud
 from operations.drivers import state
-from operations.errors import Fault
+from operations.errors import Fault, Refused
 from operations.failover import drivers
 from operations.failover.driver import MemberFacts, Observation
 from tests.operations.clouds import stacks
@@ -86,9 +86,9 @@ def test_who_set_the_variable_is_believed(asked: list[str], monkeypatch: pytest.
 
 
 def test_a_writer_is_not_dropped(asked: list[str]) -> None:
-    said = told("3", "1")
-    assert said is not None
-    assert said.startswith(f"{OTHER} writes main now")
+    with pytest.raises(Refused, match=f"^{OTHER} writes main now") as refusal:
+        told("3", "1")
+    said = str(refusal.value)
     assert f"switchover --partition main --to {HOME} --stack production-gcp" in said
 
 

@@ -3,12 +3,14 @@
 import json
 import time
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from operations import cli, project
+from operations import cli, lock, project
+from operations.changes import Preview
 from operations.commands import watch as watch_command
 from operations.errors import Exit, Refused
 from operations.failover import drivers, journal
@@ -268,6 +270,32 @@ def test_up_does_not_drop_the_member_that_writes_now(
     assert "an engine on paper" in capsys.readouterr().err
 
 
+def test_the_preview_says_the_refusal_of_up(
+    cluster: Cluster, drop: Callable[[], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Looking(Engine):
+        name = "pulumi"
+
+        def has_stack(self) -> bool:
+            return True
+
+        def preview(self, **_: Any) -> Preview:
+            return Preview(changes=())
+
+    monkeypatch.setattr("operations.commands.preview.choose", lambda *_: Looking())
+    monkeypatch.setattr("operations.commands.preview._show", lambda *_: None)
+    assert cli.main(["switchover", "--to", "us-east", "--yes"]) == 0
+    drop()
+    capsys.readouterr()
+    assert cli.main(["preview"]) == Exit.REFUSED
+    told = capsys.readouterr().err
+    assert "main-us-east writes main now, and would be dropped" in told
+    assert cli.main(["switchover", "--to", "eu-central", "--yes"]) == 0
+    capsys.readouterr()
+    assert cli.main(["preview"]) == Exit.REFUSED
+    assert "an engine on paper" in capsys.readouterr().err
+
+
 def test_up_waits_for_an_unfinished_failover_before_it_asks_who_writes(
     cluster: Cluster, drop: Callable[[], None], capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -311,3 +339,28 @@ def test_up_takes_nothing_from_under_an_unfinished_move_and_starts_what_should_r
     assert cli.main(["up", "--yes"]) == Exit.REFUSED
     assert "an engine on paper" in capsys.readouterr().err
     record.close("undone")
+
+
+@pytest.mark.parametrize("moved", [True, False], ids=["who moves it", "who fails"])
+def test_a_second_watch_waits_for_the_first_one_and_looks_again(
+    cluster: Cluster, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch, moved: bool
+) -> None:
+    cluster.kill("eu-central")
+    cluster.tick(5)
+    stack, seen = Stack.open("dev"), cluster.observe()
+    with ExitStack() as first:
+        first.enter_context(lock.held(stack.folder, "failover of the first watch", lock.OPERATION))
+
+        def wait(_: float) -> None:
+            """The first one comes to its end meanwhile."""
+            first.close()
+            if moved:
+                assert cli.main(["failover", "--yes", "--max-loss", "any"]) == 0
+
+        monkeypatch.setattr(watch_command.time, "sleep", wait)
+        options = cli.parser().parse_args(["watch", "--from", "us-east"])
+        watch_command._act(stack, options, cluster, seen)
+    told = capsys.readouterr().err
+    assert len([line for line in told.splitlines() if "acts already; this watch waits" in line]) == 1
+    assert "failover of the first watch" in told
+    assert ("ALARM: not moved: this may lose" in told) == (not moved), "it acts where the first one did not"
