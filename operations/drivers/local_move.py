@@ -86,6 +86,9 @@ class LocalMove:
                 now = time.monotonic()
                 if now - told < TOLD_SECONDS:
                     continue
+                home_move.behind(
+                    source, moved
+                )  # raises where its writer is another by now, which has nothing to copy from
                 told, count = now, home_move.content(target, moved).total
                 if count != seen:
                     changed, seen = now, count
