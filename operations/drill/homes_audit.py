@@ -23,12 +23,12 @@ select home from public.customers union select home from public.orders union
 select home from public.idempotency_keys union select home from public.move_marks order by 1
 """
 
-# A sequence is unique for a customer and begins at 1, so as many orders as its end says are all there are.
+# A sequence is unique for a customer and begins at 1, so as many as its end says are there, or were cancelled.
 _GAPS = """
 select coalesce(c.customer, o.customer) from public.customers c full join
     (select customer, count(*) as orders, max(sequence) as newest from public.orders group by customer) o
     on o.customer = c.customer
-where coalesce(o.orders, 0) is distinct from c.last_sequence or coalesce(o.newest, 0) is distinct from c.last_sequence
+where coalesce(o.orders, 0) + c.cancelled is distinct from c.last_sequence or o.newest > c.last_sequence
 order by 1
 """
 
@@ -42,7 +42,10 @@ where turned order by 1
 _KEYS = """
 select k.customer || ' ' || k.key from public.idempotency_keys k
 left join public.orders o on o.id = k.order_id and o.home = k.home and o.customer = k.customer
-where o.id is null order by 1
+where o.id is null and not exists (
+    select from public.idempotency_keys l
+    where l.order_id = k.order_id and l.customer = k.customer and l.answer #>> '{change,cancels}' = 'true')
+order by 1
 """
 
 # The lease's and the followers' slots are physical; what a copy began with has a name of PostgreSQL's own.
