@@ -66,14 +66,17 @@ create table if not exists public.directory (
 );
 
 -- `home` is in every primary key, because a publication that filters rows on a column outside the replica identity
--- makes every UPDATE fail. A customer has one home in a partition, hence the second key.
+-- makes every UPDATE fail. A customer has one home in a partition, hence the second key. `last_sequence` numbers all orders
+-- that were ever placed, `cancelled` counts those that their user took away: what else is missing was lost.
 create table if not exists public.customers (
     home text not null,
     customer text not null,
     last_sequence bigint not null default 0,
+    cancelled bigint not null default 0,
     primary key (home, customer),
     constraint customers_customer_key unique (customer)
 ) with (fillfactor = 80);
+alter table public.customers add column if not exists cancelled bigint not null default 0;  -- as of an earlier version
 
 -- The id comes first in the key, so that one index answers a look-up by id without knowing the home.
 create table if not exists public.orders (
@@ -456,6 +459,8 @@ begin
         else
             if cancels then
                 delete from public.orders o where o.id = for_id and o.home = settled_home;
+                update public.customers c set cancelled = c.cancelled + 1
+                where c.home = settled_home and c.customer = for_customer;
                 outcome := 'cancelled';
             else
                 update public.orders o
@@ -513,7 +518,7 @@ revoke all on function public.remove_expired_keys, public.standing, public.home_
     public.begin_range, public.enter_home from public;
 grant usage on schema public to service, monitor;
 grant select, insert, update (item, quantity, revision), delete on public.orders to service;
-grant select, insert, update (last_sequence) on public.customers to service;
+grant select, insert, update (last_sequence, cancelled) on public.customers to service;
 grant select, insert, update, delete on public.idempotency_keys to service;
 grant select, insert on public.directory to service;
 grant select on public.home_ranges, public.lease_policy, public.lease to service, monitor;

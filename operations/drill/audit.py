@@ -2,7 +2,7 @@
 
 from collections.abc import Collection, Mapping
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Any
 
 from components.local.servers.member import MemberSpec
@@ -24,13 +24,11 @@ where c.relkind = 'r' and c.relpersistence = 'p' and n.nspname not in ('pg_catal
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """`missing` and `doubled` are orders that users were told of, by the region of the member that was asked; one that
-    a user cancelled, or may have, is not missed. `wrong` is what else speaks against what users were told."""
+    """By the region of the member that was asked."""
 
-    missing: Mapping[str, tuple[str, ...]]
+    wrong: Mapping[str, tuple[Contradiction, ...]]  # what speaks against what users were told
     doubled: tuple[str, ...]  # items that are there twice, though each was ordered once
-    tables: Mapping[str, Mapping[str, tuple[int, str]]]  # by region, rows and sum of each table
-    wrong: Mapping[str, tuple[Contradiction, ...]] = field(default_factory=dict)  # by region
+    tables: Mapping[str, Mapping[str, tuple[int, str]]]  # rows and sum of each table
 
     @property
     def alike(self) -> bool:
@@ -38,27 +36,16 @@ class Audit:
         return all(each == sums[0] for each in sums)
 
 
-def audit(
-    members: Mapping[str, MemberSpec],
-    acknowledged: Collection[str],
-    load: str,
-    orders: Mapping[str, Expected] | None = None,
-) -> Audit:
-    """`load` is what the items of this drill's orders begin with, `orders` what each should be, where some were changed
-    or cancelled."""
-    known = orders or {}
-    cancelled = {number for number, order in known.items() if order.told is None or None in order.perhaps}
+def audit(members: Mapping[str, MemberSpec], orders: Mapping[str, Expected], load: str) -> Audit:
+    """`orders`: what each should be. `load` is what the items of this drill's orders begin with."""
     wrong: dict[str, tuple[Contradiction, ...]] = {}
-    missing: dict[str, tuple[str, ...]] = {}
     tables: dict[str, dict[str, tuple[int, str]]] = {}
     doubled: set[str] = set()
 
     def look(region: str) -> None:
         member = members[region]
         with session(member.stack_folder, member.endpoint, OWNER, DATABASE, statement_ms=STATEMENT_MS) as connection:
-            missing[region] = lacking(connection, set(acknowledged) - cancelled)
-            found = contradictions(known, states(connection, known))
-            wrong[region] = tuple(each for each in found if each.kind != "order gone")
+            wrong[region] = tuple(contradictions(orders, states(connection, orders)))
             rows = connection.execute(
                 "select item from public.orders where item like %s group by item having count(*) > 1", (f"{load}-%",)
             ).fetchall()
@@ -67,13 +54,7 @@ def audit(
 
     with ThreadPoolExecutor(len(members)) as pool:
         list(pool.map(look, members))
-    return Audit(missing=missing, doubled=tuple(sorted(doubled)), tables=tables, wrong=wrong)
-
-
-def lacking(connection: Connection, acknowledged: Collection[str]) -> tuple[str, ...]:
-    wanted = list(acknowledged)
-    rows = connection.execute("select id::text from public.orders where id = any(%s::uuid[])", (wanted,)).fetchall()
-    return tuple(sorted(set(wanted) - {str(row[0]) for row in rows}))
+    return Audit(wrong=wrong, doubled=tuple(sorted(doubled)), tables=tables)
 
 
 def states(connection: Connection, orders: Collection[str]) -> dict[str, tuple[int, int]]:

@@ -75,16 +75,24 @@ def _two(result: Result) -> bool:
 def _lost(result: Result, scenario: Scenario) -> Check:
     name = "acknowledged writes lost"
     if result.rejoined in ("rewound", "rebuilt") and result.kept < result.lost:
-        return _check(name, "saved for `reconcile`", f"{result.lost}, of which {result.kept} were saved", False)
+        return _check(name, "saved for `reconcile`", f"{lost_words(result)}, of which {result.kept} were saved", False)
     unplanned = [move for move in result.moves if move.kind == "failover"]
     if scenario.expect.lost == "none" or not unplanned:
-        return _check(name, "0", str(result.lost), result.lost == 0)
+        return _check(name, "0", lost_words(result), result.lost == 0)
     announced = unplanned[0].announced_seconds
     if announced is None:
-        return _check(name, "within what was announced", f"{result.lost}, announced: any", True)
-    found = str(result.lost) + ("" if result.lost_seconds is None else f", of the last {result.lost_seconds:.2f} s")
+        return _check(name, "within what was announced", f"{lost_words(result)}, announced: any", True)
+    if not announced:  # a quorum kept every write
+        return _check(name, "0, as announced", lost_words(result), result.lost == 0)
+    found = lost_words(result) + ("" if result.lost_seconds is None else f", of the last {result.lost_seconds:.2f} s")
     met = result.lost == 0 or (result.lost_seconds is not None and result.lost_seconds <= announced)
     return _check(name, f"of the last {announced:.2f} s, as announced", found, met)
+
+
+def lost_words(result: Result) -> str:
+    kinds = ((result.lost_changes, "changes"), (result.lost_cancels, "cancellations"))
+    named = " and ".join(f"{count} {name}" for count, name in kinds if count)
+    return f"{result.lost} ({named} among them)" if named else str(result.lost)
 
 
 def _objectives(result: Result, rto: int | None, rpo: int | None) -> Iterator[Check]:

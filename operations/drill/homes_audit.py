@@ -1,7 +1,7 @@
 """What moves of homes may never leave behind: asked of every member of every partition, by SQL, past the service."""
 
 from collections import defaultdict
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from itertools import groupby
@@ -12,6 +12,7 @@ from components.local.servers.member import MemberSpec
 from components.local.servers.postgres_files import DATABASE, OWNER
 from components.local.servers.postgres_session import Connection, session
 from operations.drill.audit import STATEMENT_MS, sums
+from operations.drill.expectation import Contradiction, Expected, contradictions
 from operations.drill.measures import instant
 
 DOUBLED = "orders that are there twice"
@@ -23,12 +24,12 @@ select home from public.customers union select home from public.orders union
 select home from public.idempotency_keys union select home from public.move_marks order by 1
 """
 
-# A sequence is unique for a customer and begins at 1, so as many orders as its end says are all there are.
+# A sequence is unique for a customer and begins at 1, so as many as its end says are there, or were cancelled.
 _GAPS = """
 select coalesce(c.customer, o.customer) from public.customers c full join
     (select customer, count(*) as orders, max(sequence) as newest from public.orders group by customer) o
     on o.customer = c.customer
-where coalesce(o.orders, 0) is distinct from c.last_sequence or coalesce(o.newest, 0) is distinct from c.last_sequence
+where coalesce(o.orders, 0) + c.cancelled is distinct from c.last_sequence or o.newest > c.last_sequence
 order by 1
 """
 
@@ -42,7 +43,10 @@ where turned order by 1
 _KEYS = """
 select k.customer || ' ' || k.key from public.idempotency_keys k
 left join public.orders o on o.id = k.order_id and o.home = k.home and o.customer = k.customer
-where o.id is null order by 1
+where o.id is null and not exists (
+    select from public.idempotency_keys l
+    where l.order_id = k.order_id and l.customer = k.customer and l.answer #>> '{change,cancels}' = 'true')
+order by 1
 """
 
 # The lease's and the followers' slots are physical; what a copy began with has a name of PostgreSQL's own.
@@ -57,7 +61,7 @@ order by 1
 
 @dataclass(frozen=True, kw_only=True)
 class Held:
-    """What one member of a partition holds. `orders` are those of this drill: id, item."""
+    """What one member of a partition holds. `orders` are those of this drill: id, item, revision, quantity."""
 
     partition: str
     region: str
@@ -65,7 +69,7 @@ class Held:
     tables: Mapping[str, tuple[int, str]]
     homes: tuple[str, ...]
     customers: Mapping[str, str]
-    orders: tuple[tuple[str, str], ...]
+    orders: tuple[tuple[str, str, int, int], ...]
     gaps: tuple[str, ...] = ()
     turned: tuple[str, ...] = ()
     keys: tuple[str, ...] = ()
@@ -104,8 +108,10 @@ def held(connection: Connection, partition: str, region: str, load: str) -> Held
         homes=first(_HOMES),
         customers={str(customer): str(home) for customer, home in rows("select customer, home from public.customers")},
         orders=tuple(
-            (str(order), str(item))
-            for order, item in rows("select id::text, item from public.orders where item like %s", f"{load}-%")
+            (str(order), str(item), int(revision), int(quantity))
+            for order, item, revision, quantity in rows(
+                "select id::text, item, revision, quantity from public.orders where item like %s", f"{load}-%"
+            )
         ),
         gaps=first(_GAPS),
         turned=first(_TURNED),
@@ -120,18 +126,18 @@ def held(connection: Connection, partition: str, region: str, load: str) -> Held
 
 @dataclass(frozen=True, kw_only=True)
 class Findings:
-    """`missing`: orders that users were told of and no writer has. `wrong`: what was looked for, and what was found."""
+    """`told`: what speaks against what users were told. `wrong`: what was looked for, and what was found."""
 
-    missing: tuple[str, ...]
+    told: tuple[Contradiction, ...]
     wrong: Mapping[str, tuple[str, ...]]
 
 
-def findings(members: Sequence[Held], maps: Mapping[str, Ranges], acknowledged: Collection[str]) -> Findings:
-    """`maps`: each region's partition map. Of what is replicated only the writers' rows are looked at: the members of a
-    partition have to be alike."""
+def findings(members: Sequence[Held], maps: Mapping[str, Ranges], expected: Mapping[str, Expected]) -> Findings:
+    """`maps`: each region's partition map. `expected`: what each order should be. Of what is replicated only the
+    writers' rows are looked at: the members of a partition have to be alike."""
     writers = {each.partition: each for each in members if each.writes}
     ranges = next(iter(maps.values()))
-    there = {order for each in writers.values() for order, _ in each.orders}
+    there = {order: state for each in writers.values() for order, _, *state in each.orders}
     wrong = {
         DIFFERING: _differing(members, writers),
         "rows outside their home's partition": [
@@ -150,7 +156,8 @@ def findings(members: Sequence[Held], maps: Mapping[str, Ranges], acknowledged: 
         "partition maps that differ": [region for region, each in maps.items() if each != ranges],
     }
     return Findings(
-        missing=tuple(sorted(set(acknowledged) - there)), wrong={name: tuple(found) for name, found in wrong.items()}
+        told=tuple(contradictions(expected, {order: (state[0], state[1]) for order, state in there.items()})),
+        wrong={name: tuple(found) for name, found in wrong.items()},
     )
 
 
@@ -165,7 +172,7 @@ def _differing(members: Iterable[Held], writers: Mapping[str, Held]) -> list[str
 def _doubled(writers: Iterable[Held]) -> list[str]:
     found: dict[str, list[str]] = defaultdict(list)
     for each in writers:
-        for order, item in each.orders:
+        for order, item, _, _ in each.orders:
             found[f"order {order}"].append(each.partition)
             found[f"item {item}"].append(each.partition)
     return [f"{what}: {', '.join(places)}" for what, places in sorted(found.items()) if len(places) > 1]

@@ -11,11 +11,12 @@ from components.local.servers.errors import ServerFault
 from components.local.servers.home_ranges import Ranges
 from components.local.servers.partition_map import MAIN
 from components.local.servers.postgres_files import DATABASE
-from operations.drill import homes_audit, measures, mover, partners, servers
+from operations.drill import expectation, homes_audit, measures, mover, partners, servers
+from operations.drill.expectation import expected
 from operations.drill.measures import Window
 from operations.drill.mover import Mover
 from operations.drill.result import HomesMove, Move, Result
-from operations.drill.runner import Drill, load_name
+from operations.drill.runner import DONE_TWICE, Drill, answerable, load_name
 from operations.drill.scenario import Action
 from operations.errors import Fault
 from operations.failover import journal as operations_journal
@@ -177,7 +178,7 @@ class HomesDrill(Drill):
             self._blank(),
             reads=self._seen(records, "read", window),
             writes=self._seen(records, "write", window),
-            acknowledged=len(acked),
+            acknowledged=measures.writes(records),
             redundancy=None if back is None or self.fault_at is None else round(back - self.fault_at, 3),
             homes=tuple(self._moved_homes(each, records) for each in self.carried),
         )
@@ -189,7 +190,7 @@ class HomesDrill(Drill):
                     {name: driver.ground.members for name, driver in self.drivers.items()}, load_name(records)
                 ),
                 self._maps(),
-                list(acked),
+                expected(records),
             )
         except (Fault, ServerFault) as fault:
             self.problems.append(str(fault))
@@ -200,9 +201,8 @@ class HomesDrill(Drill):
         return replace(
             result,
             moves=moves,
-            lost=len(found.missing),
-            kept=len(self._kept() & set(found.missing)),
-            lost_seconds=self._lost_seconds(found.missing, acked),
+            writes=self._seen(answerable(records, found.told), "write", window),
+            **self._lost(found.told),
             doubled=len(found.wrong[homes_audit.DOUBLED]),
             alike=not found.wrong[homes_audit.DIFFERING],
             overlap=overlap,
@@ -210,6 +210,7 @@ class HomesDrill(Drill):
             rejoined=self._rejoined(),
             wrong={
                 **found.wrong,
+                DONE_TWICE: expectation.twice(found.told),
                 "partitions that two regions wrote at once": wrote,
                 "customers whom two partitions wrote at once": homes_audit.turns(fresh, done),
                 "moves without an end": (str(left),) if left else (),
@@ -251,12 +252,9 @@ class HomesDrill(Drill):
                 wrote.append(f"{name}: {', '.join(turn.region for turn in turns)}")
         return tuple(moves), round(overlap, 3), tuple(wrote)
 
-    def _lost_seconds(self, lost: tuple[str, ...], acked: Mapping[str, Any]) -> float | None:
-        """How old the oldest was when its region was lost."""
-        known = min(self.faults.killed.values(), default=None)
-        if not lost or known is None:
-            return None
-        return round(max(0.0, known - min(measures.instant(acked[order]["at"]) for order in lost)), 3)
+    def _silent(self) -> float | None:
+        """When a region was lost."""
+        return min(self.faults.killed.values(), default=None)
 
     def _moved_homes(self, carried: Carried, records: list[dict[str, Any]]) -> HomesMove:
         record, state = carried.record, carried.record.state
@@ -283,7 +281,7 @@ class HomesDrill(Drill):
         said = max((e["at"] for e in record.events if e["what"] == "ended" and e["step"] == "hand_over"), default=None)
         if pause is None or closed is None or said is None:
             return found
-        own = [each for each in records if each["kind"] == "write" and each.get("customer") in carried.customers]
+        own = [each for each in records if each.get("customer") in carried.customers]
         return replace(found, **switch_as_seen(own, closed, said))
 
 

@@ -38,7 +38,7 @@ def seen(records: Iterable[Record], kind: str, window: Window, region: str | Non
     of_kind = [
         record
         for record in records
-        if record["kind"] == kind
+        if counts_as(record, kind)
         and (region is None or record["region"] == region)
         and record["ended"] >= window.begin
         and record["begun"] <= window.end
@@ -57,6 +57,11 @@ def seen(records: Iterable[Record], kind: str, window: Window, region: str | Non
     )
 
 
+def counts_as(record: Record, kind: str) -> bool:
+    """Changes and cancellations are writes as orders are."""
+    return (record["kind"] == "read") == (kind == "read")
+
+
 def gaps(moments: Iterable[float], window: Window) -> list[tuple[float, float]]:
     """The times between one answer and the next, cut to the window."""
     inside = sorted(moment for moment in moments if window.begin <= moment <= window.end)
@@ -71,6 +76,16 @@ def _share(ordered: Sequence[float], share: float) -> float:
 def acknowledged(records: Iterable[Record]) -> dict[str, Record]:
     """The writes that a user was told are placed, by order id."""
     return {record["id"]: record for record in records if record["kind"] == "write" and "status" in record}
+
+
+def writes(records: Iterable[Record]) -> int:
+    """How many writes users were told are done."""
+    return sum(counts_as(record, "write") and "status" in record for record in records)
+
+
+def told_at(record: Record) -> float:
+    """When a write was done, by the stamp of its order; of a change or a cancellation, when its user was told."""
+    return instant(record["at"]) if "at" in record else float(record["ended"])
 
 
 def of_partition(records: Iterable[Record], partition: str, *, unknown: bool = True) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from operations.drill.measures import counts_as
 from operations.drill.result import Mark, Result
 from topology.picture import FAINT, FONT, INK, LINE, PAPER, ROOM, SOFT, box, label, line, number
 
@@ -54,7 +55,7 @@ def svg(result: Result, records: Sequence[Mapping[str, Any]]) -> str:
             parts.append(label(24, top + 34, f"{kind}s", size=12, colour=GOOD[kind]))
             parts.append(box(LEFT, top, WIDTH - LEFT - RIGHT, ROW, fill=ROOM, stroke=LINE, radius=4))
             parts += _bars(
-                [each for each in records if each["kind"] == kind and each["region"] == region],
+                [each for each in records if counts_as(each, kind) and each["region"] == region],
                 kind,
                 x,
                 top,

@@ -8,7 +8,7 @@ from statistics import median
 from typing import Any
 
 from components.local.servers import paths
-from operations.drill.checks import ratio_check
+from operations.drill.checks import lost_words, ratio_check
 from operations.drill.result import Check, HomesMove, Move, Result
 from operations.drill.scenario import MOVE, Scenario
 from topology.model import Phase
@@ -42,7 +42,7 @@ def line(result: Result) -> str:
     reads, writes = result.reads.get("all"), result.writes.get("all")
     if reads and writes:
         words.append(f"failed {writes.failed} writes, {reads.failed} reads")
-    words.append(f"lost {result.lost} of {result.acknowledged}")
+    words.append(f"lost {lost_words(result)} of {result.acknowledged}")
     if result.redundancy is not None:
         words.append(f"redundant after {result.redundancy:.1f} s")
     return "; ".join(words)
@@ -63,10 +63,10 @@ def homes_words(move: HomesMove) -> str:
     if move.ratio is not None:
         words += f" ({move.ratio:.2f} times the floor of {move.floor_seconds:.3f} s)"
     words += f", killed in {' and '.join(move.killed)}" if move.killed else ""
-    return words + lost_words(move)
+    return words + lost_region_words(move)
 
 
-def lost_words(move: HomesMove) -> str:
+def lost_region_words(move: HomesMove) -> str:
     return f", {move.lost} lost {f'in {move.lost_in}' if move.lost_in else 'after its end'}" if move.lost else ""
 
 
@@ -121,7 +121,7 @@ def _users(result: Result) -> str:
     return (
         f"From the first fault until the repair began. A gap is a time without an answer; unavailable are the gaps of "
         f"more than half a second together.\n\n{grid(head, rows)}\n\n{result.acknowledged} writes were acknowledged in "
-        f"the whole drill; {result.lost} of them are lost"
+        f"the whole drill; of them are lost: {lost_words(result)}"
         + (
             ""
             if result.lost_seconds is None
@@ -171,7 +171,7 @@ def _homes(result: Result) -> str:
             (
                 f"{move.source} to {move.target}, {move.outcome}"
                 + (f", killed in {' and '.join(move.killed)}" if move.killed else "")
-                + lost_words(move),
+                + lost_region_words(move),
                 f"{move.customers} customers, {move.rows} rows",
                 "-" if move.rows_a_second is None else f"{move.rows_a_second:.0f}",
                 "-" if move.pause is None else f"{move.pause:.3f} s",

@@ -97,7 +97,7 @@ class Elsewhere:
     partition: str
     answered: int
     failed: int  # after the retries
-    lost: int  # orders that they were told of and that its writer does not have
+    lost: int  # orders that its writer does not have as they were told
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -128,11 +128,13 @@ class Result:
     moves: tuple[Move, ...] = ()
     homes: tuple[HomesMove, ...] = ()
     elsewhere: tuple[Elsewhere, ...] = ()
-    wrong: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by what the audit of homes looked for
+    wrong: Mapping[str, tuple[str, ...]] = field(default_factory=dict)  # by what an audit looked for
     reads: Mapping[str, Seen] = field(default_factory=dict)  # by user region, and "all"
     writes: Mapping[str, Seen] = field(default_factory=dict)
-    acknowledged: int = 0
+    acknowledged: int = 0  # orders, changes and cancellations
     lost: int = 0  # acknowledged, and on no member that the writer knows of
+    lost_changes: int = 0  # of them
+    lost_cancels: int = 0
     kept: int = 0  # of those, saved and listed by `reconcile`
     lost_seconds: float | None = None  # how old the oldest of them was when the old writer was silent
     doubled: int = 0

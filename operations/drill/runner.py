@@ -5,7 +5,8 @@ Nothing here knows how a writer is moved: the commands do it, as they would with
 
 import random
 import time
-from collections.abc import Mapping
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
@@ -15,8 +16,9 @@ from typing import Any, cast
 from components.local.servers.errors import ServerFault
 from components.local.servers.partition_map import MAIN
 from components.local.servers.postgres_files import DATABASE
-from operations.drill import audit, measures, servers
+from operations.drill import audit, expectation, measures, servers
 from operations.drill.commands import Operator, Watcher
+from operations.drill.expectation import Contradiction, expected
 from operations.drill.faults import TABLE, Faults
 from operations.drill.ledger import Users
 from operations.drill.measures import Window
@@ -37,8 +39,10 @@ AFTER_SECONDS = 1.0  # of users after the last move: `ordinary_write` takes what
 NOTICE_SECONDS = 30.0
 RECOVER_SECONDS = 60.0
 REDUNDANT_SECONDS = 120.0
+CHANGES, CANCELS = 0.15, 0.05  # of the writes
 CLOSE_BYTES = 2**18  # under load a replica is never at 0 for long; after it, it has to be
 LOST_TELL = "is lost"
+DONE_TWICE = "changes that were done twice"
 
 
 @dataclass
@@ -107,6 +111,8 @@ class Drill:
             rate=self.rate,
             reads=self.reads,
             retries=self.retries,
+            changes=CHANGES,
+            cancels=CANCELS,
         )
         watcher = None
         redundant: float | None = None
@@ -352,13 +358,13 @@ class Drill:
             detection=None if self.alarm_at is None else round(self.alarm_at - begin, 3),
             reads=self._seen(records, "read", window),
             writes=self._seen(records, "write", window),
-            acknowledged=len(acked),
+            acknowledged=measures.writes(records),
             redundancy=None if back is None else round(back - begin, 3),
             restored=restored,
         )
         try:
             now = self.await_redundancy("in the end", close=0)
-            found = audit.audit(self.faults.members, list(acked), load_name(records))
+            found = audit.audit(self.faults.members, expected(records), load_name(records))
         except (Fault, ServerFault) as fault:
             self.problems.append(str(fault))
             return replace(result, faults=tuple(self.problems), marks=self._sorted_marks(), alike=False)
@@ -367,16 +373,15 @@ class Drill:
         )
         spans = servers.spans(logs, self.cast.writer, (window.begin, end), self.faults.killed)
         moves = tuple(self._moved(one, killed, acked, records, logs) for one, killed in self.journals)
-        lost = found.missing[now.writer or self.cast.writer]
-        # Where an order is lost nobody can answer for it: that is counted once, as a loss.
-        known = [record for record in records if record["kind"] != "read" or record["id"] not in lost]
+        wrong = found.wrong[now.writer or self.cast.writer]
+        known = answerable(records, wrong)
         return replace(
             result,
             reads=self._seen(known, "read", window),
+            writes=self._seen(known, "write", window),
             moves=moves,
-            lost=len(lost),
-            kept=len(self._kept() & set(lost)),
-            lost_seconds=self._lost_seconds(lost, acked),
+            **self._lost(wrong),
+            wrong={DONE_TWICE: expectation.twice(wrong)},
             doubled=len(found.doubled),
             overlap=servers.overlap(spans),
             # An answer given again says who knows of the order, not who wrote it.
@@ -412,13 +417,13 @@ class Drill:
         for name in self._untouched():
             own = measures.of_partition(records, name, unknown=False)
             failed = sum("status" not in record for record in own)
-            acked = measures.acknowledged(own)
+            orders = expected(own)
             try:
                 with self.others[name].ground.owner(self.writers[name] or "", DATABASE) as connection:
-                    lost = len(audit.lacking(connection, list(acked)))
+                    lost = len(expectation.contradictions(orders, audit.states(connection, orders)))
             except (Fault, ServerFault) as fault:
                 self.problems.append(f"{name}: {fault}")
-                lost = len(acked)
+                lost = len(orders)
             found.append(Elsewhere(partition=name, answered=len(own) - failed, failed=failed, lost=lost))
         return tuple(found)
 
@@ -507,18 +512,30 @@ class Drill:
         window = Window(begin=held - 1.0, end=first + 1.0)
         return measures.seen(records, "write", window).longest_gap
 
-    def _lost_seconds(self, lost: tuple[str, ...], acked: Mapping[str, Any]) -> float | None:
-        """How old the oldest was when the writer fell silent: by its death, by its lease, or by the mistake."""
+    def _lost(self, wrong: Sequence[Contradiction]) -> dict[str, Any]:
+        """What is said of the writes that users were told of and that are not there."""
+        lost = expectation.lost(wrong)
+        kinds = Counter(record["kind"] for record in lost.values())
+        silent = self._silent()
+        since = None if not lost or silent is None else silent - min(map(measures.told_at, lost.values()))
+        return {
+            "lost": len(lost),
+            "lost_changes": kinds["change"],
+            "lost_cancels": kinds["cancel"],
+            "kept": len(self._kept() & set(lost)),
+            "lost_seconds": None if since is None else round(max(0.0, since), 3),
+        }
+
+    def _silent(self) -> float | None:
+        """When the writer fell silent: by its death, by its lease, or by the mistake."""
         fenced = (one.state.fenced_at for one, _ in self.journals if one.state.kind == "failover")
         known = [at for at in (self.faults.killed.get(self.writer), self.faults.gone_at, *fenced) if at is not None]
-        if not lost or not known:
-            return None
-        return round(max(0.0, min(known) - min(measures.instant(acked[order]["at"]) for order in lost)), 3)
+        return min(known, default=None)
 
     def _kept(self) -> set[str]:
-        """The orders that were saved before the old writer's data were rewound, and that `reconcile` lists."""
+        """By their keys, what was saved before the old writer's data were rewound, and what `reconcile` lists."""
         saved = [tail for tail in tails(self.stack_folder) if tail.saved_at >= self.began]
-        return {order.id for tail in saved for order in tail.orders}
+        return {each.key for tail in saved for each in (*tail.orders, *tail.changes) if each.key is not None}
 
     def _rejoined(self) -> str | None:
         """How the old writer came back: the last word of the last rejoin."""
@@ -527,6 +544,12 @@ class Drill:
                 if event["step"].startswith("rejoin ") and found.state.away == event["step"].split()[1]:
                     return str(event["detail"] or "followed")
         return None
+
+
+def answerable(records: Sequence[dict[str, Any]], wrong: Sequence[Contradiction]) -> list[dict[str, Any]]:
+    """Where an order is lost nobody can answer for it: that is counted once, as a loss."""
+    gone = {each.id for each in wrong if each.kind == "order gone"}
+    return [record for record in records if record["kind"] == "write" or record["id"] not in gone]
 
 
 def _done(step: str) -> str:

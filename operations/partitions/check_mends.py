@@ -91,7 +91,8 @@ def _add_customer(suspect: Suspect, words: Words) -> list[str]:
     return _sql(
         suspect,
         words,
-        "insert into public.customers (home, customer, last_sequence) select home, customer, max(sequence) "
+        "insert into public.customers (home, customer, last_sequence, cancelled) "
+        "select home, customer, max(sequence), max(sequence) - count(*) "
         f"from public.orders where customer = {who} group by home, customer",
     )
 
@@ -117,8 +118,23 @@ def _renumber(suspect: Suspect, words: Words) -> list[str]:
 
 def _raise_counter(suspect: Suspect, words: Words) -> list[str]:
     who = _value(suspect, "customer")
-    highest = f"(select max(sequence) from public.orders where customer = {who})"
+    highest = f"(select greatest(max(sequence), count(*) + cancelled) from public.orders where customer = {who})"
     return _sql(suspect, words, f"update public.customers set last_sequence = {highest} where customer = {who}")
+
+
+def _cancel_again(suspect: Suspect, words: Words) -> list[str]:
+    """By the keys of the cancellations, which are kept for a day. It was counted then."""
+    who = _value(suspect, "customer")
+    cancelled = (
+        f"customer = {who} and id in (select order_id from public.idempotency_keys "
+        f"where customer = {who} and answer #>> '{{change,cancels}}' = 'true')"
+    )
+    return _sql(
+        suspect,
+        words,
+        f"select * from public.orders where customer = {who} order by sequence",
+        f"delete from public.orders where {cancelled}",
+    )
 
 
 def _look_at_both(suspect: Suspect, words: Words) -> list[str]:
@@ -219,10 +235,10 @@ _MENDS: dict[Kind, Callable[[Suspect, Words], list[str]]] = {
     "left_behind": _delete,
     "other_home": _take_home,
     "order_without_customer": _add_customer,
-    "sequence_gap": _search,
     "sequence_twice": _renumber,
     "counter_behind": _raise_counter,
-    "counter_ahead": _search,
+    "orders_lacking": _search,
+    "order_uncancelled": _cancel_again,
     "orphaned_key": _delete,
     "customer_in_two": _look_at_both,
     "directory_lacks": _list,

@@ -68,6 +68,16 @@ class Climbed:
                 "select home, id::text, customer, sequence, revision, quantity from public.orders"
             ).fetchall()
 
+    def unaccounted(self, partition: str) -> list[tuple[str, int, int, int]]:
+        """Customers whose numbers are not all there or cancelled: name, last number, orders, cancelled."""
+        slot = REGIONS.index(self.writers()[partition])
+        with connect(self.clone, slot, list(PARTITIONS).index(partition)) as connection:
+            return connection.execute(
+                "select c.customer, c.last_sequence, count(o.id), c.cancelled from public.customers c "
+                "left join public.orders o on o.customer = c.customer group by c.home, c.customer "
+                "having count(o.id) + c.cancelled <> c.last_sequence or max(o.sequence) > c.last_sequence"
+            ).fetchall()
+
 
 def assert_as_told(orders: dict[str, Expected], rows: dict[str, list[tuple[str, str, str, int, int, int]]]) -> None:
     there = {number: (revision, quantity) for each in rows.values() for _, number, _, _, revision, quantity in each}
@@ -110,6 +120,7 @@ def test_nothing_was_lost_or_doubled_and_every_row_is_at_home(climbed: Climbed) 
     assert set(stored) == set(load.keys.values()) - cancelled, "one row for each key that was answered"
     assert set(stored.values()) == {1}
     assert_as_told(orders, found)
+    assert not {partition: lost for partition in PARTITIONS if (lost := climbed.unaccounted(partition))}
 
     where: dict[str, set[str]] = defaultdict(set)
     sequences: dict[str, list[int]] = defaultdict(list)
@@ -243,6 +254,7 @@ def test_homes_move_under_load_also_when_the_move_is_killed(climbed: Climbed) ->
     assert set(load.acknowledged) - cancelled <= set(stored)
     assert set(stored.values()) == {1}
     assert_as_told(orders, rows)
+    assert not {partition: lost for partition in PARTITIONS if (lost := climbed.unaccounted(partition))}
     # What may be copied to Europe may not be moved to where it may not be: that is the other way round.
     refused = clone.run("partition", "merge", BOUND, "--to", "main", "--yes")
     assert (refused.status, "residency" in refused.stderr) == (2, True)

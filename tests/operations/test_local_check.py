@@ -99,6 +99,20 @@ def place(connection: "psycopg.Connection[tuple[object, ...]]", home: str, who: 
     )
 
 
+def cancel(connection: "psycopg.Connection[tuple[object, ...]]", who: str, sequence: int) -> None:
+    row = connection.execute(
+        "select id::text from public.orders where customer = %s and sequence = %s", (who, sequence)
+    ).fetchone()
+    assert row is not None
+    done = connection.execute(
+        "call public.change_order(null, %s, %s, %s::uuid, null, null, true, null, %s, '\\x00', '5s', "
+        "null, null, null, null, null, null, null, null, null)",
+        (who, who.encode(), row[0], str(uuid.uuid4())),
+    ).fetchone()
+    assert done is not None
+    assert done[0] == "cancelled"
+
+
 @contextmanager
 def stack() -> Iterator[World]:
     settings = {
@@ -126,9 +140,6 @@ def stack() -> Iterator[World]:
         )
         for slot, name in enumerate(("main", "americas")):
             postgres.create_origin(world.writer(name), f"{schema}\nselect public.found_partition({slot});")
-        for name in ("main", "americas"):
-            # Where orders can be cancelled a number that is missing proves nothing; one test looks at that apart.
-            world.do(name, "revoke delete on public.orders from service")
         for name, region in (("main", B), ("americas", A)):
             postgres.create_replica(world.grounds[name].member(region), world.writer(name).endpoint)
         secrets.ensure_password(made.folder, "directory")
@@ -180,7 +191,7 @@ KEYS = "insert into public.idempotency_keys (home, customer, key, request_hash, 
 PLANTED: list[tuple[str, set[str], tuple[tuple[str, str], ...]]] = [
     (
         "outside_home",
-        {"outside_home", "counter_ahead"},  # the home's partition lacks what is elsewhere
+        {"outside_home", "orders_lacking"},  # the home's partition lacks what is elsewhere
         (
             ("main", f"{ORDER} ('{AMERICA}', 'american-2', 'lamp', 1, 4, now())"),
             ("americas", "update public.customers set last_sequence = 4 where customer = 'american-2'"),
@@ -309,34 +320,45 @@ def test_what_is_planted_is_found_and_its_mend_mends_it(
     assert well(outcome), list(lines(outcome))
 
 
-def test_a_gap_and_a_missing_last_order_are_found_while_no_order_can_be_cancelled(world: World) -> None:
+def test_an_order_that_is_gone_is_found_unless_it_was_cancelled(world: World) -> None:
+    cancelled = [("european-5", 1), ("european-6", 3), ("european-7", 2)]
+    with session(world.folder, world.writer("main").endpoint, OWNER, DATABASE) as main:
+        for who, sequence in cancelled:
+            cancel(main, who, sequence)
+    assert well(world.check())
     world.do(
         "main",
         "create table public.kept as select * from public.orders "
-        "where (customer, sequence) in (('european-5', 2), ('european-6', 3))",
+        "where (customer, sequence) in (('european-5', 2), ('european-6', 2))",
         "create table public.kept_keys as select k.* from public.idempotency_keys k "
         "where order_id in (select id from public.kept)",
-        "revoke delete on public.orders from service",
     )
-    gone = "delete from public.orders where id in (select id from public.kept)"
-    world.do("main", gone)
+    world.do("main", "delete from public.orders where id in (select id from public.kept)")
     found = world.check("main")
-    assert kinds(found) == {"sequence_gap", "counter_ahead", "orphaned_key"}, list(lines(found))
+    assert kinds(found) == {"orders_lacking", "orphaned_key"}, list(lines(found))
     named = {each.kind: each for each in found.findings}
-    assert named["orphaned_key"].count == 2
-    assert "customer european-5, sequence 3" in named["sequence_gap"].examples[0]
-    assert any("reconcile list" in line for line in named["sequence_gap"].mend)
-    # Where the service may take orders away, a number that is missing says nothing.
-    world.do("main", "grant delete on public.orders to service")
-    world.do("main", "delete from public.idempotency_keys where order_id in (select id from public.kept)")
-    assert well(world.check("main"))
-    world.do("main", "revoke delete on public.orders from service")
+    assert (named["orphaned_key"].count, named["orders_lacking"].count) == (2, 2)
+    assert "customer european-5" in named["orders_lacking"].examples[0]
+    assert any("reconcile list" in line for line in named["orders_lacking"].mend)
     world.do(
         "main",
         "insert into public.orders select * from public.kept",
-        "insert into public.idempotency_keys select * from public.kept_keys",
         "drop table public.kept, public.kept_keys",
     )
+    assert well(world.check())
+
+
+def test_an_order_that_is_there_again_after_its_cancellation_is_found(world: World, tmp_path: Path) -> None:
+    world.do("main", "create table public.kept as select * from public.orders where customer = 'european-0'")
+    with session(world.folder, world.writer("main").endpoint, OWNER, DATABASE) as main:
+        cancel(main, "european-0", 2)
+    assert well(world.check("main"))
+    world.do(
+        "main", "insert into public.orders select * from public.kept on conflict do nothing", "drop table public.kept"
+    )
+    found = world.check("main")
+    assert kinds(found) == {"order_uncancelled"}, list(lines(found))
+    world.mend(found.findings[0], tmp_path)
     assert well(world.check())
 
 

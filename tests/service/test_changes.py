@@ -75,6 +75,8 @@ def test_a_cancelled_order_is_gone_and_its_number_is_not_given_again(regions: Re
     again = cancel(user, order, key)
     assert (again.status_code, again.headers["Idempotency-Replayed"]) == (204, "true")
     assert regions.primary.ask("select count(*) from orders where id = %s", order["id"]) == [(0,)]
+    counted = "select last_sequence, cancelled from customers where customer = %s"
+    assert regions.primary.ask(counted, order["customer"]) == [(1, 1)]
     assert user.get(f"/orders/{order['id']}", headers=token(cancelled)).status_code == 404
     refused(cancel(user, order), 404)
     refused(change(user, order, quantity=2), 404)
@@ -343,6 +345,7 @@ def test_a_database_of_an_earlier_version_keeps_its_orders_and_keys(regions: Reg
         session.execute("select public.found_partition(0)")
         session.execute("alter table orders drop column revision")
         session.execute("alter table idempotency_keys drop column answer")
+        session.execute("alter table customers drop column cancelled")
         session.execute("insert into customers values ('00/us-east/7f', 'ada', 1)")
         session.execute(
             "insert into orders (home, id, customer, item, quantity, sequence, created_at) "
@@ -361,6 +364,7 @@ def test_a_database_of_an_earlier_version_keeps_its_orders_and_keys(regions: Reg
             (number,),
         )
         assert session.execute("select count(*) from orders").fetchone() == (0,)
+        assert session.execute("select last_sequence, cancelled from customers").fetchone() == (1, 1)
         again: Any = session.execute(
             "call place_order(%s, 'ada', '\\x', 'lamp', 3, 'k', '\\x00', '1s', "
             "null, null, null, null, null, null, null)",

@@ -45,7 +45,6 @@ with part as materialized (
     select case when customer_home is null then 'order_without_customer'
                 when customer_home <> home then 'other_home'
                 when sequence = earlier then 'sequence_twice'
-                when sequence > earlier + 1 and not {cancellable} then 'sequence_gap'
                 when sequence > last_sequence then 'counter_behind' end as kind,
            customer, id, home, sequence
     from judged
@@ -55,20 +54,28 @@ select (select count(*) from part), (select array[customer, sequence::text, id::
        coalesce((select jsonb_agg(to_jsonb(wrong)) from wrong where kind is not null and {owned}), '[]')
 """
 
+# What is neither there nor counted as cancelled was lost; what is both came back. Where numbers lie beyond the counter,
+# the orders themselves tell. `cancelled` is a column of newer schemas; before it nothing could be cancelled.
 _JUDGE_CUSTOMERS = """
 with part as materialized (
     select c.* from public.customers c where {within} order by customer {limit}
+), counted as (
+    select p.customer, p.home, p.last_sequence, found.newest,
+           found.orders + coalesce((to_jsonb(p) ->> 'cancelled')::bigint, 0) as accounted
+    from part p cross join lateral (
+        select count(distinct o.sequence) as orders, coalesce(max(o.sequence), 0) as newest
+        from public.orders o where o.customer = p.customer) found
 ), wrong as (
-    select 'counter_ahead' as kind, p.customer, p.home from part p
-    where not {cancellable} and p.last_sequence > coalesce(
-        (select max(o.sequence) from public.orders o where o.customer = p.customer), 0)
+    select case when accounted < last_sequence then 'orders_lacking' else 'order_uncancelled' end as kind,
+           customer, home
+    from counted where accounted <> last_sequence and newest <= last_sequence
 )
 select (select count(*) from part), (select array[customer] from part order by customer desc limit 1),
        coalesce((select jsonb_agg(to_jsonb(wrong)) from wrong where {owned}), '[]')
 """
 
-# A key outlives the order that it cancelled, and so do those of before. So the key that placed an order that is gone is
-# wrong only where no other key, as that of a cancellation, is of the same order. `answer` is a column of newer schemas.
+# A key outlives the order that it cancelled, and so do those of before, for the day that keys are good for. `answer` is
+# a column of newer schemas.
 _JUDGE_KEYS = """
 with part as materialized (
     select k.* from public.idempotency_keys k where {within} order by customer, key, home {limit}
@@ -78,8 +85,8 @@ with part as materialized (
     where c.home <> p.home
        or (not exists (select from public.orders o where o.id = p.order_id and o.customer = p.customer)
            and not exists (select from public.idempotency_keys l where l.customer = p.customer
-                           and l.order_id = p.order_id and l.key <> p.key)
-           and coalesce((to_jsonb(p) -> 'answer' ->> 'created_at')::timestamptz, p.created_at) = p.created_at)
+                           and l.order_id = p.order_id and to_jsonb(l) #>> '{{answer,change,cancels}}' = 'true')
+           and p.created_at > now() - interval '24 hours')
 )
 select (select count(*) from part), (select array[customer, key, home] from part
                                      order by customer desc, key desc, home desc limit 1),
@@ -99,28 +106,21 @@ class Judged:
 Judge: TypeAlias = Callable[[Connection, Span, int | None], Judged]
 
 
-def cancellable(connection: Connection) -> bool:
-    """Whether the service may take an order away: then a gap in a customer's numbers says nothing."""
-    row = connection.execute("select has_table_privilege('service', 'public.orders', 'delete')").fetchone()
-    return row is not None and bool(row[0])
-
-
-def judges(*, cancellable: bool) -> dict[str, Judge]:
+def judges() -> dict[str, Judge]:
     """By table, what judges a part of it: a span, and at most so many rows where that has no end."""
     return {
-        table.title: _judge(table, query, cancellable=cancellable)
+        table.title: _judge(table, query)
         for table, query in ((_ORDERS, _JUDGE_ORDERS), (_CUSTOMERS, _JUDGE_CUSTOMERS), (_KEYS, _JUDGE_KEYS))
     }
 
 
-def _judge(table: Table, query: str, *, cancellable: bool) -> Judge:
+def _judge(table: Table, query: str) -> Judge:
     def judge(connection: Connection, span: Span, size: int | None) -> Judged:
         limit = sql.SQL("") if size is None else sql.SQL("limit {}").format(size)
         row = connection.execute(
             sql.SQL(query).format(  # pyright: ignore
                 within=within(table, span),
                 limit=limit,
-                cancellable=sql.Literal(cancellable),
                 owned=sql.SQL(_OWNED),
             )
         ).fetchone()

@@ -86,6 +86,18 @@ def test_a_good_drill_passes(lost_region: Scenario) -> None:
         ({"moves": (replace(MOVE, fenced="stopped"),), "overlap": 0.1}, "writers at every instant"),
         ({"lost": 3, "kept": 3, "lost_seconds": 5.1}, "acknowledged writes lost"),
         ({"lost": 3, "kept": 2, "lost_seconds": 4.0}, "acknowledged writes lost"),
+        # A quorum announces that nothing is lost: not even what users were told of at the last moment.
+        (
+            {
+                "lost": 1,
+                "lost_changes": 1,
+                "kept": 1,
+                "lost_seconds": 0.0,
+                "moves": (replace(MOVE, announced_seconds=0.0),),
+            },
+            "acknowledged writes lost",
+        ),
+        ({"wrong": {"changes that were done twice": ("o: revision 3",)}}, "changes that were done twice"),
         ({"writes": {"all": replace(SEEN, failed=1)}, "durability": "quorum"}, "writes failed after retries"),
         ({"writes": {"all": replace(SEEN, failed=1)}, "moves": (PLANNED,)}, "writes failed after retries"),
         ({"reads": {"all": replace(SEEN, failed=1)}, "moves": (PLANNED,), "phase": 3}, "reads failed after retries"),

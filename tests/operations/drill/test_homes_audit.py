@@ -6,6 +6,7 @@ from typing import Any
 import pytest
 
 from operations.drill import homes_audit
+from operations.drill.expectation import expected
 from operations.drill.homes_audit import Held, findings, turns
 
 RANGES = (("", "main"), ("00/eu/80", "americas"), ("00/eu0", "main"), ("01/", "americas"), ("02/", "main"))
@@ -19,7 +20,7 @@ MAIN = Held(
     tables=TABLES,
     homes=("00/eu/10",),
     customers={"ada": "00/eu/10"},
-    orders=(("o1", "x-1"), ("o2", "x-2")),
+    orders=(("o1", "x-1", 1, 1), ("o2", "x-2", 1, 1)),
     ranges=(("", True), ("00/eu/80", False), ("00/eu0", True), ("01/", False)),
 )
 COPY = replace(MAIN, region="us", writes=False)
@@ -30,10 +31,13 @@ OTHER = Held(
     tables=TABLES,
     homes=("00/eu/90", "01/us/00"),
     customers={"bob": "00/eu/90", "eve": "01/us/00"},
-    orders=(("o3", "x-3"),),
+    orders=(("o3", "x-3", 1, 1),),
     ranges=(("", False), ("00/eu/80", True), ("00/eu0", False), ("01/", True), ("02/", False)),
 )
-KNOWN = ("o1", "o2", "o3")
+KNOWN = expected(
+    {"kind": "write", "id": number, "key": number, "ended": 1.0, "status": 201, "quantity": 1}
+    for number in ("o1", "o2", "o3")
+)
 
 
 def wrong(*members: Held, maps: Any = MAPS) -> dict[str, tuple[str, ...]]:
@@ -42,13 +46,16 @@ def wrong(*members: Held, maps: Any = MAPS) -> dict[str, tuple[str, ...]]:
 
 def test_partitions_in_order_are_found_in_order() -> None:
     found = findings((MAIN, COPY, OTHER), MAPS, KNOWN)
-    assert (found.missing, wrong(MAIN, COPY, OTHER)) == ((), {})
+    assert (found.told, wrong(MAIN, COPY, OTHER)) == ((), {})
     assert len(found.wrong) == 10
 
 
 def test_an_order_that_only_a_replica_has_is_missing() -> None:
     found = findings((replace(MAIN, orders=MAIN.orders[:1]), COPY, OTHER), MAPS, KNOWN)
-    assert found.missing == ("o2",)
+    assert [(each.kind, each.id) for each in found.told] == [("order gone", "o2")]
+    changed = replace(MAIN, orders=(MAIN.orders[0], ("o2", "x-2", 2, 1)))
+    (twice,) = findings((changed, COPY, OTHER), MAPS, KNOWN).told
+    assert (twice.kind, twice.writes) == ("change done twice", ())
 
 
 @pytest.mark.parametrize(
@@ -56,8 +63,8 @@ def test_an_order_that_only_a_replica_has_is_missing() -> None:
     [
         (COPY, {"tables": {"public.orders": (2, "18")}}, "members that differ", "main in us"),
         (COPY, {"homes": ("00/eu/10", "00/eu/90")}, "rows outside their home's partition", "has rows of 00/eu/90"),
-        (OTHER, {"orders": (("o3", "x-3"), ("o1", "x-9"))}, homes_audit.DOUBLED, "order o1: main, americas"),
-        (OTHER, {"orders": (("o3", "x-3"), ("o4", "x-3"))}, homes_audit.DOUBLED, "item x-3: americas, americas"),
+        (OTHER, {"orders": (*OTHER.orders, ("o1", "x-9", 1, 1))}, homes_audit.DOUBLED, "order o1: main, americas"),
+        (OTHER, {"orders": (*OTHER.orders, ("o4", "x-3", 1, 1))}, homes_audit.DOUBLED, "item x-3: americas, americas"),
         (OTHER, {"customers": {**OTHER.customers, "ada": "01/us/00"}}, "customers with two homes", "ada: 00/eu/10"),
         (OTHER, {"ranges": (("", False), ("01/", True))}, "homes that none or several write", "00/eu/90: nobody"),
         (MAIN, {"ranges": (("", True), ("01/", False))}, "homes that none or several write", "main, americas"),

@@ -31,7 +31,8 @@ WRITERS = {"main": "eu-central", "americas": "us-east"}
 def order(at: float, number: int, customer: str, partition: str = "main", took: float = 0.01) -> dict[str, Any]:
     return {
         "kind": "write", "region": "eu-central", "key": str(number), "item": f"x-{number}", "customer": customer,
-        "begun": at - took, "ended": at, "tries": 1, "status": 201, "id": f"order-{number}", "partition": partition,
+        "quantity": 1, "begun": at - took, "ended": at, "tries": 1, "status": 201, "id": f"order-{number}",
+        "partition": partition,
         "at": datetime.fromtimestamp(at - 0.001, UTC).isoformat(), "written": WRITERS[partition],
     }  # fmt: skip
 
@@ -58,7 +59,7 @@ class Stack:
         monkeypatch.setattr(homes_drill.operations_journal, "last", self.last)
 
     def members(self) -> list[Held]:
-        orders = tuple((each["id"], each["item"]) for each in self.records)
+        orders = tuple((each["id"], each["item"], 1, 1) for each in self.records)
         owned = {"main": (("", True), ("01/", False)), "americas": (("", False), ("01/", True))}
         return [
             Held(

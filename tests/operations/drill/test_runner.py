@@ -2,7 +2,7 @@
 
 import random
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from contextlib import contextmanager
 from dataclasses import replace
 from datetime import UTC, datetime
@@ -16,8 +16,10 @@ from components.local.servers.errors import ServerFault
 from operations.drill import faults, runner
 from operations.drill.audit import Audit
 from operations.drill.checks import judged
+from operations.drill.expectation import Expected, contradictions
 from operations.drill.faults import Faults
 from operations.drill.measures import instant
+from operations.drill.report import markdown
 from operations.drill.result import Result
 from operations.drill.runner import Drill
 from operations.drill.scenario import Scenario, known
@@ -33,6 +35,7 @@ def written(at: float, number: int = 0, region: str = "eu-central") -> dict[str,
         "region": "eu-central",
         "key": str(number),
         "item": f"load-{number}",
+        "quantity": 1,
         "begun": at - 0.01,
         "ended": at,
         "tries": 1,
@@ -55,6 +58,7 @@ class Ground:
         self.writer = "eu-central"
         self.serving = "full"  # what us-east does
         self.lost: tuple[str, ...] = ()
+        self.rows: dict[str, tuple[int, int]] = {}
         self.gone_at, self.dropped_at = 0.0, 0.0
         self.folder = folder
         monkeypatch.setattr(runner, "WARM_SECONDS", 0.0)
@@ -121,8 +125,9 @@ class Ground:
     def end(self) -> list[dict[str, Any]]:
         return self.records
 
-    def audit(self, *_: Any) -> Audit:
-        return Audit(missing=dict.fromkeys(REGIONS, self.lost), doubled=(), tables={})
+    def audit(self, _members: Any, orders: dict[str, Expected], _load: str) -> Audit:
+        rows = {number: (1, 1) for number in orders if number not in self.lost} | self.rows
+        return Audit(wrong=dict.fromkeys(REGIONS, tuple(contradictions(orders, rows))), doubled=(), tables={})
 
 
 @pytest.fixture
@@ -227,6 +232,42 @@ def test_where_no_service_stands_beside_the_copy_users_come_back_with_the_region
     assert (found.moves[0].pause, found.verdict) == (None, "passed")
 
 
+def altered(kind: str, at: float, based_on: int, key: str, number: int = 2) -> dict[str, Any]:
+    return {
+        "kind": kind, "region": "eu-central", "key": key, "id": f"order-{number}", "based_on": based_on,
+        "begun": at - 0.01, "ended": at, "tries": 1, "status": 200, "revision": based_on + 1, "quantity": 9,
+        "written": "eu-central",
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(("saved", "verdict"), [(("1", "c1", "c2", "c3"), "passed"), (("1", "c1", "c3"), "failed")])
+def test_changes_and_cancellations_that_a_failover_lost_are_lost_writes(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path, saved: tuple[str, ...], verdict: str
+) -> None:
+    ground = Person(monkeypatch, tmp_path)
+    ground.serving = "none"
+    now = time.time()
+    told = [written(now - 0.5, number) for number in (1, 3, 4)]
+    told += [altered("change", now - 0.4, 1, "c1", 3), altered("change", now - 0.3, 2, "c2", 3)]
+    told += [altered("cancel", now - 0.2, 1, "c3", 4)]
+    told += [altered("change", now - 0.1, 1, "c4", 1)]  # of an order that is lost with it
+    ground.records += told
+    ground.lost, ground.rows = ("order-1",), {"order-3": (1, 1), "order-4": (1, 1)}
+    kept = [SimpleNamespace(key=key) for key in (*saved, "c4")]
+    tail = SimpleNamespace(saved_at=time.time() + 9, orders=kept[:1], changes=kept[1:])
+    monkeypatch.setattr(runner, "tails", lambda _: [tail])
+    monkeypatch.setattr(Drill, "_rejoined", lambda _: "rewound")
+    scenario = replace(known()["lost-region-by-hand"], seconds=0.0)
+    found = checked(ground.drill(scenario).run(), scenario)
+    assert (found.faults, found.verdict) == ((), verdict)
+    assert (found.lost, found.lost_changes, found.lost_cancels, found.kept) == (5, 3, 1, len(saved) + 1)
+    assert found.acknowledged == len(ground.records)
+    assert found.lost_seconds == pytest.approx(ground.killed - instant(told[0]["at"]), abs=0.002)
+    assert "5 (3 changes and 1 cancellations among them)" in markdown(found)
+    done_twice = replace(found, wrong={runner.DONE_TWICE: ("order-3: revision 4",)})
+    assert runner.DONE_TWICE in {check.name for check in checked(done_twice, scenario).checks if not check.met}
+
+
 def test_where_one_stands_the_drill_waits_for_it(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     ground = Person(monkeypatch, tmp_path)
     scenario = replace(known()["lost-region-by-hand"], seconds=0.0)
@@ -293,13 +334,16 @@ class Partitions(Person):
         self.writers = {"americas": "us-east", "asia": "us-east", **writers}
         self.there = dict(self.writers)
         self.lacks: dict[str, tuple[str, ...]] = {}
-        monkeypatch.setattr(runner.audit, "lacking", lambda name, _: self.lacks.get(name, ()))
+        monkeypatch.setattr(runner.audit, "states", self.states)
         monkeypatch.setattr(runner.journal, "last", self.last)
 
     def drill(self, scenario: Scenario) -> Drill:
         found = super().drill(scenario)
         found.others = cast("Any", {name: self.other(name) for name in self.writers})
         return found
+
+    def states(self, name: Any, orders: Collection[str]) -> dict[str, tuple[int, int]]:
+        return {number: (1, 1) for number in orders if number not in self.lacks.get(name, ())}
 
     def other(self, name: str) -> Any:
         @contextmanager
@@ -359,11 +403,11 @@ def test_a_request_of_another_partition_that_fails_fails_the_drill(
     ground.serving = "none"
     scenario = replace(known()["lost-region-by-hand"], seconds=0.0)
     failed = {key: value for key, value in elsewhere("asia", 9).items() if key not in ("status", "id", "partition")}
-    ground.records += [elsewhere("asia", 8), failed]
+    ground.records += [elsewhere("americas", 7), elsewhere("asia", 8), failed]
     ground.lacks = {"americas": ("order-7",)}
     found = checked(ground.drill(scenario).run(), scenario)
     by_name = {each.partition: (each.answered, each.failed, each.lost) for each in found.elsewhere}
-    assert by_name == {"americas": (0, 0, 1), "asia": (1, 1, 0)}
+    assert by_name == {"americas": (1, 0, 1), "asia": (1, 1, 0)}
     assert [check.name for check in found.checks if not check.met] == [
         "requests of americas that failed", "requests of asia that failed",
     ]  # fmt: skip
