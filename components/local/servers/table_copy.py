@@ -29,7 +29,13 @@ _MOVED_AWAY = """
 delete from {} s where not coalesce(
     (select r.owned from public.home_ranges r where r.first <= s.home order by r.first desc limit 1), true)
 """
+# What its customer cancelled since is missing for good reason.
+_CANCELLED = """
+delete from {} s using public.idempotency_keys k
+where k.customer = s.customer and k.order_id = s.id and to_jsonb(k) #>> '{{answer,change,cancels}}' = 'true'
+"""
 _HOMES = tuple(f'"public"."{table}"' for table in home_move.TABLES)
+_ORDERS = '"public"."orders"'
 _UNIQUE = "select exists (select from pg_index where indrelid = %s::regclass and indisunique and indpred is null)"
 
 
@@ -94,6 +100,8 @@ def _stage(source: MemberSpec, target: Connection, table: sql.Identifier, name: 
             writing.write(block)
     if name in _HOMES and not _scalar(target, "select to_regclass('public.home_ranges') is null"):
         target.execute(sql.SQL(_MOVED_AWAY).format(STAGE))
+    if name == _ORDERS and not _scalar(target, "select to_regclass('public.idempotency_keys') is null"):
+        target.execute(sql.SQL(_CANCELLED).format(STAGE))
 
 
 def _bring_in(target: Connection, table: sql.Identifier, name: str) -> int:
