@@ -48,7 +48,7 @@ def tell_program(stack: Stack, old: "Summary | None", outputs: Mapping[str, Any]
 
 
 def require_kept(stack: Stack, transition: Transition, outputs: Mapping[str, Any] | None) -> None:
-    """Refuse what would drop a member that writes now, give a partition the slot of one that is gone, or lose customers."""
+    """Refuse what would drop a member that writes now, take a slot of before again, or lose customers of who stays."""
     if stack.target != "local":
         return
     from operations.drivers.local import require_homes_kept, require_new_slots, require_writers_kept
