@@ -48,15 +48,16 @@ def tell_program(stack: Stack, old: "Summary | None", outputs: Mapping[str, Any]
 
 
 def require_kept(stack: Stack, transition: Transition, outputs: Mapping[str, Any] | None) -> None:
-    """Refuse what would drop a member that writes now, or give a partition the slot of one that is gone."""
+    """Refuse what would drop a member that writes now, take a slot of before again, or lose customers of who stays."""
     if stack.target != "local":
         return
-    from operations.drivers.local import require_new_slots, require_writers_kept
+    from operations.drivers.local import require_homes_kept, require_new_slots, require_writers_kept
 
     def writing(partition: str) -> str | None:
         return drivers.open_driver(stack, outputs, partition, None).observe().writer if outputs else None
 
     require_new_slots(stack.folder, transition.new)
+    require_homes_kept(stack, transition.old, transition.new)
     require_writers_kept(stack.folder, transition.old, [member.name for member in transition.new.members], writing)
 
 

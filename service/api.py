@@ -264,7 +264,9 @@ class OrdersApi:
         if context.forwarded_by is None:
             raise not_found("the service knows no such path")
         customer, wished = orders.parse_wish(await _body(request, context.deadline))
-        home = await self._homes.settle(context, customer, wished)
+        self._map_file.refresh()
+        _, partitions = self._asked(request, context)
+        home = await self._homes.settle(context, partitions, customer, wished)
         return Response(b"", 200, {HOME: home})
 
     def _answer(self, write: Write, written: Written, partition: str) -> Response:
@@ -320,8 +322,8 @@ class OrdersApi:
             order_id = UUID(request.path_params["id"])
         except ValueError:
             raise not_found("no order has this id; ids are UUIDs") from None
-        position = _position(request)
         user_region, partitions = self._asked(request, context)
+        position = _position(request, partitions)
 
         kept = await self._cache.get(str(order_id))
         if kept is not None and kept.serves(position):
@@ -385,8 +387,8 @@ class OrdersApi:
         customer = orders.checked_text("customer", parameters["customer"])
         limit = orders.checked_limit(parameters.get("limit"))
         after = orders.checked_cursor(parameters.get("cursor"))
-        position = _position(request)
         user_region, partitions = self._asked(request, context)
+        position = _position(request, partitions)
         named = request.headers.get(PARTITION) if context.forwarded_by is not None else None
         if named is None and position is not None:
             named = position.partition
@@ -501,14 +503,16 @@ def _target_of(change: Change) -> str:
     return f"/orders/{change.id}?customer={quote(change.customer, safe='')}"
 
 
-def _position(request: Request) -> WritePosition | None:
+def _position(request: Request, partitions: PartitionMap) -> WritePosition | None:
+    """What the reader wrote last; None also where its partition was given up, so that there is nothing to wait for."""
     token = request.headers.get(POSITION)
     if token is None:
         return None
     try:
-        return WritePosition.parse(token)
+        position = WritePosition.parse(token)
     except TokenError:
         raise bad_request(f"{POSITION} is not a token that a write gave out; send it back unchanged") from None
+    return position if position.partition in partitions.writers else None
 
 
 async def _body(request: Request, deadline: Deadline) -> bytes:

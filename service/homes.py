@@ -16,7 +16,7 @@ from service.egress import Answer
 from service.forwarding import Forwarder
 from service.member import Member, MemberError, NotWriterError, UnknownOutcomeError
 from service.partitions import MAIN, MapFile, PartitionMap
-from service.problems import unavailable
+from service.problems import Problem, unavailable
 
 PATH = "/homes"
 REMEMBERED = 100_000
@@ -32,7 +32,6 @@ class Homes:
         self._forwarder = forwarder
         self._map_file = map_file
         self._known: dict[bytes, str] = {}
-        self._retired = 0
 
     def digest(self, customer: str) -> bytes:
         return hmac.digest(self._key, customer.encode(), "sha256")[:16]
@@ -42,15 +41,10 @@ class Homes:
             self._known.pop(next(iter(self._known)))
         self._known[digest] = home
 
-    def _follow(self, partitions: PartitionMap) -> None:
-        if partitions.retired != self._retired:
-            self._retired = partitions.retired
-            self._known.clear()
-
     async def known(self, context: Context, partitions: PartitionMap, customer: str, digest: bytes) -> str | None:
-        """The customer's home, as far as this region knows."""
-        self._follow(partitions)
-        if (home := self._known.get(digest)) is not None:
+        """The customer's home, as far as this region knows. Whose home was given up counts as new."""
+        home = self._known.get(digest)
+        if home is not None and not partitions.is_given_up(home):
             return home
         main = self._members.get(MAIN)
         if main is None or not main.answering:
@@ -59,15 +53,15 @@ class Homes:
             home = await main.home_of(customer, digest, context.deadline)
         except MemberError:
             return None
-        if home is not None:
-            self.learn(digest, home)
+        if home is None or partitions.is_given_up(home):  # the directory of this copy may be a little behind
+            return None
+        self.learn(digest, home)
         return home
 
     async def for_order(
         self, context: Context, partitions: PartitionMap, customer: str, digest: bytes, user_region: str
     ) -> str:
         """The home under which to place this customer's order."""
-        self._follow(partitions)
         wished = partitions.first_home(user_region, digest)
         if len(partitions.writers) == 1:
             return wished
@@ -89,7 +83,7 @@ class Homes:
     ) -> str:
         writer = partitions.writers[MAIN]
         if writer == self._region and MAIN in self._members:
-            home = await self.settle(context, customer, wished)
+            home = await self.settle(context, partitions, customer, wished)
         else:
             body = json.dumps({"customer": customer, "home": wished}).encode()
             asked = self._forwarder.forward(
@@ -105,11 +99,15 @@ class Homes:
             )
             answer = await self._map_file.unless_moved(MAIN, writer, asked)
             home = _home(answer, writer)
+        if partitions.is_given_up(home):
+            raise _is_given_up(home)
         self.learn(digest, home)
         return home
 
-    async def settle(self, context: Context, customer: str, wished: str) -> str:
+    async def settle(self, context: Context, partitions: PartitionMap, customer: str, wished: str) -> str:
         """At the writer of `main`: the home that the customer has from now on, which may be another than was wished."""
+        if partitions.is_given_up(wished):  # by a region whose map is old
+            raise _is_given_up(wished)
         main = self._members.get(MAIN)
         if main is None:
             raise unavailable(f"region {self._region} holds no member of {MAIN}")
@@ -125,3 +123,7 @@ def _home(answer: Answer, writer: str) -> str:
     if answer.status != 200 or not home:
         raise unavailable(f"region {writer} did not settle the customer's home (status {answer.status})")
     return home
+
+
+def _is_given_up(home: str) -> Problem:
+    return unavailable(f"the home {home} was given up with its partition, which is just being told everywhere")

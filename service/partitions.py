@@ -28,7 +28,8 @@ class PartitionMap:
     firsts: tuple[str, ...]  # where each range of homes begins, in order; the first one with ""
     owners: tuple[str, ...]  # the partition of each range
     newcomers: Mapping[str, str]  # user region -> how the homes of new customers there begin
-    retired: int = 0  # how many partitions were given up with their customers, whose homes mean nothing any more
+    # From where to where the homes go that mean nothing any more: their partition was given up with its customers.
+    given_up: tuple[tuple[str, str], ...] = ()
 
     @classmethod
     def parse(cls, data: bytes) -> "PartitionMap":
@@ -40,14 +41,16 @@ class PartitionMap:
             # Maps of before there were several partitions have no ranges.
             ranges = [(first, owner) for first, owner in document.get("ranges", [["", MAIN]])]
             newcomers = dict(document.get("newcomers", {}))
-            retired = len(document.get("retired", []))
+            given_up = tuple((first, last) for first, last in document.get("given_up", []))
         except (KeyError, TypeError, AttributeError, ValueError) as fault:
             raise ValueError(f"not a partition map ({type(fault).__name__}: {fault})") from None
         if not isinstance(version, int) or isinstance(version, bool):
             raise ValueError("the version is not a whole number")
         if not all(isinstance(region, str) and region for region in writers.values()):
             raise ValueError("a partition has no writer")
-        if not all(isinstance(word, str) for word in (*(w for pair in ranges for w in pair), *newcomers.values())):
+        if not all(
+            isinstance(word, str) for word in (*(w for pair in (*ranges, *given_up) for w in pair), *newcomers.values())
+        ):
             raise ValueError("a range or the beginning of a home is no text")
         firsts = [first for first, _ in ranges]
         if firsts[:1] != [""] or firsts != sorted(set(firsts)):
@@ -61,11 +64,14 @@ class PartitionMap:
             firsts=tuple(firsts),
             owners=tuple(owner for _, owner in ranges),
             newcomers=newcomers,
-            retired=retired,
+            given_up=given_up,
         )
 
     def partition_of(self, home: str) -> str:
         return self.owners[bisect_right(self.firsts, home) - 1]
+
+    def is_given_up(self, home: str) -> bool:
+        return any(first <= home < last for first, last in self.given_up)
 
     def first_home(self, region: str, digest: bytes) -> str:
         """The home of a customer who is first seen in that region."""

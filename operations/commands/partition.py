@@ -21,6 +21,7 @@ from operations.partitions import check_report, homes, journal, move, runner
 from operations.partitions.journal import Journal
 from operations.stack import Stack
 from topology import from_summary
+from topology.catalogue import catalogue
 from topology.model import Phase
 from topology.residency import Residency
 from topology.summary import Summary
@@ -233,14 +234,22 @@ def _names(place: Place) -> str:
 
 
 def _allow(place: Place, source: str, target: str) -> None:
-    rules = place.stack.topology.partition(source)
+    planned = next((each for each in place.stack.topology.partitions if each.name == source), None)
+    if planned is not None:
+        rules = Residency(primary=planned.primary_jurisdictions, copies=planned.copy_jurisdictions)
+    elif (
+        rules := place.ground(source).partition.residency
+    ) is None:  # to be given up, and its customers leave it before
+        raise Refused(
+            f"partitions: {source} is not in them, and where its rows may be is not known. Write it there again."
+        )
     homes.require_residency(
         source,
         target,
-        Residency(primary=rules.primary_jurisdictions, copies=rules.copy_jurisdictions),
+        rules,
         tuple(place.ground(target).members),
         str(place.map["partitions"][target]["writer"]),
-        {region.name: region.facts for region in place.stack.topology.regions},
+        catalogue(place.running.target),
     )
 
 

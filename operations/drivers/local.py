@@ -30,10 +30,12 @@ from components.local.servers.member import MemberSpec
 from components.local.servers.postgres_demotion import is_away
 from operations.console import say
 from operations.errors import Fault, Refused
+from operations.partitions import homes
 from topology.homes import born
 from topology.witnesses import keepers
 
 if TYPE_CHECKING:
+    from operations.stack import Stack
     from topology import Summary, Topology
 
 Health = Literal["up", "down", "absent"]
@@ -237,6 +239,27 @@ def require_new_slots(stack_folder: Path, planned: "Topology") -> None:
                 f"partitions: {partition.name} has slot {partition.slot}, which a partition had that was given up with "
                 f"its customers. Give it a `slot` that none ever had, 1 to 15."
             )
+
+
+def require_homes_kept(stack: "Stack", before: "Summary | None", planned: "Topology") -> None:
+    """Refuse to give up a partition that has customers of one that stays: they were moved there."""
+    known = partition_map.newest(stack.folder)
+    if before is None or known is None:
+        return
+    kept = [partition.name for partition in planned.partitions]
+    given_up = [partition.name for partition in before.partitions if partition.name not in kept]
+    found = homes.of_others(partition_map.ranges(known), known.get("born", {}), given_up, kept)
+    problems: list[str] = []
+    for name, holder, first, last in found:
+        text = homes.written(first, last)
+        words = ("move", "--homes", text, "--to", name) if text else ("merge", holder, "--to", name)
+        span = text or f"{first or 'the first'} to {last}"
+        problems.append(
+            f"partitions: {holder} has the homes {span}, which {name} began with, and would take their customers "
+            f"along. Bring them back first: `{stack.command('partition', *words)}`."
+        )
+    if problems:
+        raise Refused("\n".join(problems))
 
 
 def check_programs(settings: Any) -> None:

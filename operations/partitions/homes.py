@@ -5,7 +5,7 @@ import re
 from collections.abc import Collection, Mapping
 from itertools import pairwise
 
-from components.local.servers.home_ranges import Ranges, owner
+from components.local.servers.home_ranges import BEYOND, LETTERS, Ranges, began_with, owner, stretches
 from operations.errors import Refused
 from topology.model import RegionFacts
 from topology.residency import Residency, rules_text
@@ -15,7 +15,6 @@ ALLOWED = (
     "like 00/us-east (all of a region), 00/us-east/00-7f (a part of them), or 00 (all that a partition began with)"
 )
 PARTS = 256
-LETTERS, BEYOND = "A", "~"
 
 
 def parse(text: str) -> tuple[str, str]:
@@ -54,6 +53,33 @@ def of(ranges: Ranges, partition: str) -> list[tuple[str, str]]:
     with a letter, are apart: between them and the others lie the homes of partitions that are yet to come."""
     bounds = sorted({*(first for first, _ in ranges), LETTERS, BEYOND})
     return [(first, last) for first, last in pairwise(bounds) if owner(ranges, first) == partition]
+
+
+def written(first: str, last: str) -> str | None:
+    """As `parse` reads it; None where that takes more than one text."""
+    slot, _, rest = first.partition("/")
+    region, _, low = rest.partition("/")
+    for text in (slot, f"{slot}/{region}", f"{slot}/{region}/{low}", f"{slot}/{region}/{low}-ff"):
+        if FORM.fullmatch(text) and parse(text) == (first, last):
+            return text
+    begin, _, high = last.rpartition("/")
+    if begin == f"{slot}/{region}" and re.fullmatch("[0-9a-f]{2}", high) and int(high, 16):
+        text = f"{begin}/{low or '00'}-{int(high, 16) - 1:02x}"
+        return text if FORM.fullmatch(text) and parse(text) == (first, last) else None
+    return None
+
+
+def of_others(
+    ranges: Ranges, born: Mapping[str, str], given_up: Collection[str], kept: Collection[str]
+) -> list[tuple[str, str, str, str]]:
+    """What partitions that are given up have of those that stay, as they were moved there: whose they were, who has
+    them, from where to where."""
+    found: list[tuple[str, str, str, str]] = []
+    for first, last in stretches(ranges, given_up):
+        name = began_with(born, first)
+        if name in kept and name is not None:
+            found.append((name, owner(ranges, first), first, last))
+    return found
 
 
 def require_residency(

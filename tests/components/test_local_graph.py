@@ -189,6 +189,7 @@ def test_new_customers_wait_for_all_that_serves_them() -> None:
         "us-east": "01/us-east/",
         "ap-northeast": "02/ap-northeast/",
     }
+    assert newcomers.inputs["kept"] == {"main": 0, "americas": 1, "asia": 2}
     assert {region["name"]: set(region["partitions"]) for region in newcomers.inputs["regions"]} == {
         "eu-central": {"main", "americas"},
         "us-east": {"main", "americas", "asia"},

@@ -15,6 +15,7 @@ import httpx
 import pytest
 
 from service.cache import KEPT_SECONDS
+from service.positions import WritePosition
 from tests.service.servers import Gateway, Postgres, Service, eventually, missing, prepare
 from tests.service.test_writes import burst
 
@@ -331,3 +332,60 @@ def test_a_member_joins_a_service_that_runs(partitions: Partitions, tmp_path: Pa
     eventually(lambda: known() == {"main": "up"}, "the member is forgotten")
     assert partitions.europe.process is process
     assert process.poll() is None
+
+
+def test_whose_partition_was_given_up_counts_as_new(partitions: Partitions) -> None:
+    """Wherever the home is remembered, and also while the directory still has it."""
+    who = f"lost-{uuid.uuid4()}"
+    own = (
+        "insert into home_ranges (first, owned) values ('02/', %s), ('03/', false) "
+        "on conflict (first) do update set owned = excluded.owned"
+    )
+    try:
+        partitions.americas.ask(own, True)
+        partitions.publish(
+            version=20,
+            ranges=[["", "main"], ["01/", "americas"], ["03/", "main"]],
+            newcomers={"us-east": "02/us-east/"},
+        )
+        time.sleep(0.2)
+        for number, service in enumerate((partitions.america, partitions.europe), 1):
+            assert written(place(service, who)) == (201, "us-east", number)
+        ((home,),) = partitions.americas.ask("select home from customers where customer = %s", who)
+        assert home.startswith("02/us-east/")
+
+        partitions.americas.ask(own, False)
+        for table in ("customers", "orders", "idempotency_keys"):
+            partitions.americas.ask(f"delete from {table} where home = %s", home)
+        partitions.publish(version=21, given_up=[["02/", "03/"]])
+        time.sleep(0.2)
+        for service in (partitions.america, partitions.europe):
+            answer = place(service, who, **SOON)
+            assert answer.status_code == 503, answer.text
+        wish = {"customer": f"late-{uuid.uuid4()}", "home": home}
+        settled = httpx.post(
+            f"{partitions.europe.url}/homes", json=wish, headers={"X-Meridian-Forwarded-By": "us-east"}, timeout=10
+        )
+        assert settled.status_code == 503, settled.text
+        assert partitions.main.ask("select count(*) from directory where home = %s", home) == [(1,)]
+
+        partitions.main.ask("delete from directory where home = %s", home)
+        for number, service in enumerate((partitions.america, partitions.europe), 1):
+            assert written(place(service, who)) == (201, "us-east", number)
+        ((home,),) = partitions.americas.ask("select home from customers where customer = %s", who)
+        assert home.startswith("01/us-east/")
+        token = WritePosition(partition="asia", lsn=1).token()
+        for service in (partitions.america, partitions.europe):
+            listed = httpx.get(
+                f"{service.url}/orders", params={"customer": who}, headers={"X-Write-Position": token}, timeout=10
+            )
+            assert [order["sequence"] for order in listed.json()["orders"]] == [1, 2], listed.text
+            order = httpx.get(
+                f"{service.url}/orders/{listed.json()['orders'][0]['id']}",
+                headers={"X-Write-Position": token},
+                timeout=10,
+            )
+            assert order.status_code == 200, order.text
+    finally:
+        partitions.americas.ask(own, False)
+        partitions.publish(version=30)

@@ -3,7 +3,8 @@
 Every region has its own copy, which its service reads (service/partitions.py says what stands in it). Operations own
 the map. `up` gives a region its first copy, taken from the newest that any region has, so that a region added after a
 failover learns of the writer of the moment and not of the origin; it adds partitions that are new, with the homes that
-a new partition begins with; and it says which homes new customers get. It changes no writer and moves no home.
+a new partition begins with; it says which homes new customers get; and it forgets the partitions that are given up.
+It changes no writer of the others and moves no home of theirs.
 """
 
 import fcntl
@@ -14,9 +15,7 @@ from typing import Any
 
 from components.local.servers import paths
 from components.local.servers.errors import ServerFault
-from components.local.servers.home_ranges import Ranges, with_range
-
-MAIN = "main"
+from components.local.servers.home_ranges import MAIN, Ranges, began_with, stretches, with_range
 
 
 def newest(stack: Path) -> dict[str, Any] | None:
@@ -40,7 +39,7 @@ def ensure(
     """Give the region its first copy, and a copy with the partitions that its own lacks. Whether it lacked any.
 
     `born`: from where to where the homes go that each partition begins with; `main` alone needs none. All regions come
-    to the same copy, in whatever order. A partition that the settings no longer have stays in it.
+    to the same copy, in whatever order. A partition that the settings no longer have stays in it, until `forget`.
     """
     born = born or {MAIN: ("", "")}
     with _alone(stack):
@@ -86,22 +85,47 @@ def give(stack: Path, regions: Iterable[str], first: str, last: str, partition: 
     return _change(stack, regions, given)
 
 
-def forget(stack: Path, regions: Iterable[str]) -> bool:
-    """In these regions' copies, there is `main` alone from now on, and it has every home. What the others began with
-    is never begun with again: services forget the homes that they remember when something is added there."""
+def forget(stack: Path, regions: Iterable[str], kept: Iterable[str] = ()) -> bool:
+    """In these regions' copies, only `main` and the partitions that are kept are left from now on.
 
-    def alone(copy: dict[str, Any]) -> dict[str, Any]:
-        gone = [first for name, first in copy.get("born", {}).items() if name != MAIN]
+    Homes that one of these began with are its own again; who had the others is not known any more (`given_up`), and no
+    partition ever begins with such homes again (`retired`): somebody may still remember them.
+    """
+    staying = {MAIN, *kept}
+
+    def without(copy: dict[str, Any]) -> dict[str, Any]:
+        gone = copy["partitions"].keys() - staying
+        if not gone:
+            return copy
+        born = copy.get("born", {})
+        left = {name: first for name, first in born.items() if name in staying}
+        left_over, lost = ranges(copy), given_up(copy)
+        for first, last in stretches(left_over, gone):
+            name = began_with(left, first)
+            left_over = with_range(left_over, first, last, name or MAIN)
+            if name is None:
+                lost.append((first, last))
         return {
             **copy,
-            "partitions": {MAIN: copy["partitions"][MAIN]},
-            "ranges": [["", MAIN]],
-            "newcomers": {},
-            "born": {name: first for name, first in copy.get("born", {}).items() if name == MAIN},
-            "retired": sorted({*copy.get("retired", []), *gone}),
+            "partitions": {name: entry for name, entry in copy["partitions"].items() if name in staying},
+            "ranges": [list(each) for each in left_over],
+            "born": left,
+            "retired": sorted({*copy.get("retired", []), *(born[name] for name in gone if name in born)}),
+            "given_up": [list(each) for each in sorted(lost)],
         }
 
-    return _change(stack, regions, alone)
+    return _change(stack, regions, without)
+
+
+def is_without_others(stack: Path, region: str, kept: Iterable[str]) -> bool:
+    """Whether the region's copy has no partition but these."""
+    copy = read(stack, region)
+    return copy is not None and copy["partitions"].keys() <= {MAIN, *kept}
+
+
+def given_up(copy: Mapping[str, Any]) -> list[tuple[str, str]]:
+    """From where to where the homes go whose customers were given up."""
+    return [(first, last) for first, last in copy.get("given_up", [])]
 
 
 def welcomes(stack: Path, region: str, newcomers: Mapping[str, str]) -> bool:

@@ -11,7 +11,10 @@ from components.local.servers.home_ranges import Ranges
 from operations.drivers import local
 from operations.errors import Refused
 from operations.partitions import homes
+from operations.settings_file import SettingsFile
+from operations.stack import Stack
 from tests.topology.plans import topology
+from topology import from_summary, to_summary
 from topology.catalogue import catalogue
 from topology.residency import Residency
 
@@ -96,3 +99,55 @@ def test_the_slot_of_a_partition_that_was_given_up_is_never_used_again(tmp_path:
         local.require_new_slots(tmp_path, topology(5))
     partition = {"name": "americas", "slot": 2, "origin": "us-east", "serves": ["US"]}
     local.require_new_slots(tmp_path, topology(5, partitions=[partition]))
+
+
+@pytest.mark.parametrize(
+    "text", ["00", "01", "00/us-east", "00/us-east/00-7f", "00/us-east/80-ff", "00/us-east/7f", "02/a/10-1f", "02/a/ff"]
+)
+def test_homes_are_written_as_they_are_read(text: str) -> None:
+    assert homes.written(*homes.parse(text)) == text
+
+
+@pytest.mark.parametrize(
+    "span", [("", "01/"), ("A", "~"), ("00/a/00", "00/b/80"), ("00/a/", "01/"), ("00/a/80", "01/")]
+)
+def test_what_takes_more_than_one_text_has_none(span: tuple[str, str]) -> None:
+    assert homes.written(*span) is None
+
+
+def test_a_partition_is_not_given_up_with_customers_of_one_that_stays(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(Stack, "folder", tmp_path)
+    stack = Stack(SettingsFile(tmp_path / "Pulumi.test.yaml", "test", "meridian", {}, {}))
+    both = [
+        {"name": "americas", "slot": 1, "origin": "us-east", "serves": ["US"]},
+        {"name": "asia", "slot": 2, "origin": "ap-northeast", "serves": ["JP"]},
+    ]
+    before, after = from_summary(to_summary(topology(5, partitions=both))), topology(5, partitions=both[:1])
+    regions = ("eu-central", "us-east", "ap-northeast")
+    origins = {"main": "eu-central", "americas": "us-east", "asia": "ap-northeast"}
+    born_ = {"main": ("00/", "01/"), "americas": ("01/", "02/"), "asia": ("02/", "03/")}
+
+    def check() -> None:
+        local.require_homes_kept(stack, before, after)
+
+    check()  # nothing runs
+    for region in regions:
+        partition_map.ensure(tmp_path, region, origins, born_)
+    partition_map.give(tmp_path, regions, *homes.parse("02/ap-northeast"), "main")
+    check()
+    partition_map.give(tmp_path, regions, *homes.parse("01/us-east/00-7f"), "asia")
+    partition_map.give(tmp_path, regions, *homes.parse("00/us-west"), "asia")
+    with pytest.raises(Refused) as refused:
+        check()
+    assert [line.rsplit("`")[1] for line in str(refused.value).splitlines()] == [
+        "./meridian partition move --homes 00/us-west --to main --stack test",
+        "./meridian partition move --homes 01/us-east/00-7f --to americas --stack test",
+    ]
+    local.require_homes_kept(stack, before, topology(5, partitions=both))  # as it is, it stays
+    with pytest.raises(Refused, match="00/us-west"):
+        local.require_homes_kept(stack, before, topology(4))
+    partition_map.give(tmp_path, regions, *homes.parse("01/us-east/00-7f"), "americas")
+    partition_map.give(tmp_path, regions, *homes.parse("00/us-west"), "main")
+    check()

@@ -127,12 +127,53 @@ def test_when_the_other_partitions_go_main_has_every_home(tmp_path: Path) -> Non
     partition_map.welcome(tmp_path, REGIONS, {"b": "01/b/"})
     before = partition_map.read(tmp_path, "a")
     assert before is not None
+    partition_map.welcome(tmp_path, REGIONS, {})
     assert partition_map.forget(tmp_path, REGIONS)
     found = PartitionMap.parse(paths.partition_map(tmp_path, "a").read_bytes())
     assert (found.writers, found.partition_of("01/b/00"), found.newcomers) == ({"main": "a"}, "main", {})
     assert found.version > before["version"]
     # A service must not take a home of before for one of a partition that comes later.
-    assert found.retired == 1
+    assert (found.is_given_up("01/b/00"), found.is_given_up("00/b/00")) == (True, False)
     with pytest.raises(ServerFault, match="slot"):
         partition_map.ensure(tmp_path, "a", ORIGINS, BORN)
     assert partition_map.ensure(tmp_path, "a", {"main": "a", "jp": "c"}, BORN)
+
+
+def test_one_partition_goes_and_the_others_keep_what_they_have(tmp_path: Path) -> None:
+    three = {**ORIGINS, "jp": "c"}
+    for region in REGIONS:
+        partition_map.ensure(tmp_path, region, three, BORN)
+    for first, last, name in (
+        ("02/c/00", "02/c/10", "main"),  # left the partition that goes, for ones that stay
+        ("02/c/10", "02/c/20", "us"),
+        ("01/b/00", "01/b/10", "jp"),  # came to it, from ones that stay
+        ("00/a/00", "00/a/10", "jp"),
+        ("00/a/10", "00/a/20", "us"),
+    ):
+        partition_map.give(tmp_path, REGIONS, first, last, name)
+    partition_map.point(tmp_path, REGIONS, "us", "a")
+    assert not partition_map.forget(tmp_path, REGIONS, ("us", "jp"))
+    assert not partition_map.is_without_others(tmp_path, "a", ("us",))
+
+    assert partition_map.forget(tmp_path, REGIONS, ("us",))
+    assert not partition_map.forget(tmp_path, REGIONS, ("us",))
+    assert all(partition_map.is_without_others(tmp_path, region, ("us",)) for region in REGIONS)
+    found = PartitionMap.parse(paths.partition_map(tmp_path, "b").read_bytes())
+    assert found.writers == {"main": "a", "us": "a"}
+    owners = {"02/c/00": "main", "02/c/10": "us", "01/b/00": "us", "00/a/00": "main", "00/a/10": "us", "01/b/80": "us"}
+    assert {home: found.partition_of(home) for home in owners} == owners
+    assert not any(found.is_given_up(home) for home in owners)
+    assert all(found.is_given_up(home) for home in ("02/c/20", "02/c/ff", "02/a/00", "02/z/ff"))
+    assert not found.is_given_up("03/c/20")
+    assert partition_map.retired(tmp_path) == {"02/"}
+
+    # What moved out of the first one goes with the second one, where that has it.
+    assert partition_map.forget(tmp_path, REGIONS)
+    found = PartitionMap.parse(paths.partition_map(tmp_path, "b").read_bytes())
+    assert (found.is_given_up("02/c/10"), found.is_given_up("02/c/00"), found.is_given_up("02/c/30")) == (
+        True,
+        False,
+        True,
+    )
+    assert not found.is_given_up("00/a/10")
+    assert partition_map.retired(tmp_path) == {"01/", "02/"}
