@@ -156,6 +156,8 @@ class LocalMove:
 
     def _ship(self, state: State, moved: Homes) -> None:
         assert state.mark is not None
+        if self._comparison is not None:
+            self._comparison.look_ahead()
         with self._at(self.target) as target:
             deadline = time.monotonic() + SWITCH_SECONDS
             while not home_move.has_shipped(target, moved, state.mark):

@@ -12,7 +12,7 @@ nor what it applies is taken for granted. The slots are temporary: they end with
 import secrets
 import time
 from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import TypeAlias, TypeVar
@@ -149,7 +149,9 @@ class Comparison:
     differing: set[Key] = field(default_factory=set)
     rows: int = 0
     _changed: set[Key] = field(default_factory=set)  # between the last two looks
-    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(2, thread_name_prefix="compare"))
+    _ahead: Future[None] | None = None
+    # One for each side, and one for what looks ahead.
+    _pool: ThreadPoolExecutor = field(default_factory=lambda: ThreadPoolExecutor(3, thread_name_prefix="compare"))
 
     def begin(self) -> None:
         """Read all rows of both, and note which of them differ: most of those were changed in between."""
@@ -188,9 +190,16 @@ class Comparison:
                 raise ServerFault(_difference(stale or self.differing))
             time.sleep(POLL)
 
+    def look_ahead(self) -> None:
+        """Look while something else is waited for, so that less is left for `finish`, which has to come next."""
+        self._ahead = self._pool.submit(self.look)
+
     def finish(self, seconds: float) -> None:
         """Once neither is written: return if all rows are the same."""
         deadline = time.monotonic() + seconds
+        if self._ahead is not None:
+            self._ahead.result()
+            self._ahead = None
         while True:
             self.look()
             if not self.differing:

@@ -80,6 +80,7 @@ def test_rows_that_are_the_same_are_found_so_whatever_was_written_meanwhile(pair
         stop.set()
         writing.join()
     assert compared.rows >= 3 * 550 - 100
+    compared.look_ahead()
     shipped(pair)
     compared.finish(2)
     assert home_move.content(pair.source, HOMES) == home_move.content(pair.target, HOMES)
@@ -107,10 +108,11 @@ def test_differences_that_arise_afterwards_are_found_too(pair: Pair, compared: C
     compared.begin()
     compared.settle(10)
     assert not compared.differing
+    compared.look_ahead()
     shipped(pair)
     found: list[str] = []
     for mistake, table in MISTAKES.items():
-        pair.target.execute(mistake.encode())
+        pair.target.execute(mistake.encode())  # after the look ahead, or beside it
         with pytest.raises(ServerFault, match="rows differ"):
             compared.finish(0.1)
         found.append(table)
