@@ -37,10 +37,21 @@ class Journal:
         state = self.state
         return f"{state.name} (homes {state.first} to {state.last}, from {state.source} to {state.target})"
 
-    def note(self, what: str, state: State, action: Action | None = None, *, durable: bool = True, **more: Any) -> None:
+    def note(
+        self,
+        what: str,
+        state: State,
+        action: Action | None = None,
+        *,
+        durable: bool = True,
+        later: bool = False,
+        **more: Any,
+    ) -> None:
+        """`later`: written with what is noted next; until then a kill makes it unsaid."""
         self.state = state
         self.events.append({"at": time.time(), "what": what, **({"step": action} if action else {}), **more})
-        self.write(durable=durable)
+        if not later:
+            self.write(durable=durable)
 
     def close(self, outcome: str) -> None:
         self.outcome = outcome

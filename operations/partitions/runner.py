@@ -70,7 +70,8 @@ class Runner:
                 raise Fault(f"{move.text(state, action)}: {fault}. {remedy(state)}") from None
             seconds = time.monotonic() - began
             ended = move.end(state, action, mark=mark)
-            self.journal.note("ended", ended, action, durable=action not in QUICK, seconds=round(seconds, 4))
+            # What is noted next says so too. After a kill in between the step is made again, which does no harm.
+            self.journal.note("ended", ended, action, later=action in QUICK, seconds=round(seconds, 4))
             self.tell(f"  {seconds:6.2f} s  {move.text(state, action)}")
 
     def _is_alive(self, state: State) -> bool:

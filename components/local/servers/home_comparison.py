@@ -35,6 +35,26 @@ POLL = 0.01
 BEGIN_SECONDS = 30.0
 
 
+@dataclass(frozen=True)
+class Snapshot:
+    """Which transactions can be seen by then: all before `end` but those that still run, as a commit does that waits
+    for a standby."""
+
+    end: int
+    running: frozenset[int]
+
+    @classmethod
+    def parse(cls, text: str) -> "Snapshot":
+        """`text`: as pg_current_snapshot() says it, xmin:xmax:running."""
+        _, end, running = text.split(":")
+        return cls(int(end), frozenset(int(each) for each in running.split(",") if each))
+
+    def shows(self, transaction: int) -> bool:
+        """`transaction`: the lower 32 bits, which is what the log has, of one that was begun lately."""
+        number = self.end + (transaction - self.end + 2**31) % 2**32 - 2**31
+        return number < self.end and number not in self.running
+
+
 @dataclass
 class Side:
     """One database: a session that nobody else uses, at its writer."""
@@ -109,13 +129,8 @@ class Side:
 
     def values(self, keys: Iterable[Key]) -> dict[Key, int]:
         """A sum of each row that there is. Changes that can be seen by then are `unseen` no more."""
-        oldest = self._oldest()
-        self.unseen = {
-            key: transaction
-            for key, transaction in self.unseen.items()
-            # Transactions are counted modulo 2^32 there.
-            if not 0 < (oldest - transaction) % 2**32 < 2**31
-        }
+        seen = Snapshot.parse(self._text("select pg_current_snapshot()::text"))
+        self.unseen = {key: number for key, number in self.unseen.items() if not seen.shows(number)}
         by_table: dict[str, list[Key]] = {}
         for key in keys:
             by_table.setdefault(key[0], []).append(key)

@@ -10,7 +10,7 @@ import pytest
 
 from components.local.servers import home_comparison, home_move
 from components.local.servers.errors import ServerFault
-from components.local.servers.home_comparison import Comparison, Side
+from components.local.servers.home_comparison import Comparison, Side, Snapshot
 from components.local.servers.postgres_files import DATABASE, OWNER
 from components.local.servers.postgres_session import session
 from tests.components.local.servers.pairs import HOMES, Pair, pair, place, until
@@ -185,3 +185,13 @@ def test_other_homes_are_no_matter_of_it_and_nothing_is_left(pair: Pair, compare
         home_comparison.forget(each, HOMES)
         home_comparison.forget(each, HOMES)
         assert not each.execute("select from pg_publication where pubname like '%check%'").fetchall()
+
+
+def test_a_transaction_is_seen_once_it_runs_no_more_also_where_numbers_begin_again() -> None:
+    now = Snapshot.parse("100:105:100,103")
+    assert [number for number in range(98, 107) if now.shows(number)] == [98, 99, 101, 102, 104]
+    late = Snapshot.parse(f"{2**33 - 3}:{2**33 + 2}:{2**33 - 3},{2**33}")
+    assert [late.shows(number) for number in (2**32 - 4, 2**32 - 3, 2**32 - 1, 0, 1, 2)] == [
+        True, False, True, False, True, False,
+    ]  # fmt: skip
+    assert Snapshot.parse("7:7:").shows(6)
