@@ -80,7 +80,9 @@ def carry_on(clone: Clone, source: str, target: str) -> None:
     assert slots(clone) == []
 
 
-@pytest.mark.parametrize("step", ["copy", "catch_up", "survey", "ship"])
+@pytest.mark.parametrize(
+    "step", ["copy", *(pytest.param(step, marks=pytest.mark.deep) for step in ("catch_up", "survey", "ship"))]
+)
 def test_a_source_that_loses_its_writer_in_the_middle(clone: Clone, step: str) -> None:
     source, target = ("main", "americas") if count(clone, "main") else ("americas", "main")
     lost = writer(clone, source)
