@@ -166,7 +166,7 @@ class LocalMove:
                 time.sleep(POLL)
 
     def _compare(self, state: State, moved: Homes) -> None:
-        if self._comparison is not None and self.is_surveyed():
+        if self._comparison is not None and self._comparison.lives:
             with _comparing():
                 self._comparison.finish(COMPARE_SECONDS)
         else:

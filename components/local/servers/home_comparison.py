@@ -15,9 +15,9 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from typing import TypeAlias, TypeVar
+from typing import Any, TypeAlias, TypeVar
 
-from psycopg import sql
+from psycopg import Cursor, sql
 
 from components.local.servers.errors import ServerFault
 from components.local.servers.home_move import TABLES, Homes
@@ -129,20 +129,29 @@ class Side:
 
     def values(self, keys: Iterable[Key]) -> dict[Key, int]:
         """A sum of each row that there is. Changes that can be seen by then are `unseen` no more."""
-        seen = Snapshot.parse(self._text("select pg_current_snapshot()::text"))
-        self.unseen = {key: number for key, number in self.unseen.items() if not seen.shows(number)}
         by_table: dict[str, list[Key]] = {}
         for key in keys:
             by_table.setdefault(key[0], []).append(key)
+        connection = self.connection
+        asked: list[tuple[str, Cursor[Any]]] = []
+        with connection.pipeline():  # one round trip
+            snapshot = connection.execute("select pg_current_snapshot()::text")
+            for table, listed in by_table.items():
+                query = _by_keys(table)
+                for begin in range(0, len(listed), AT_A_TIME):
+                    columns = [
+                        list(column)
+                        for column in zip(*(key[1:] for key in listed[begin : begin + AT_A_TIME]), strict=True)
+                    ]
+                    asked.append((table, connection.execute(query, columns)))
+        row = snapshot.fetchone()
+        assert row is not None
+        seen = Snapshot.parse(str(row[0]))
+        self.unseen = {key: number for key, number in self.unseen.items() if not seen.shows(number)}
         found: dict[Key, int] = {}
-        for table, listed in by_table.items():
-            query = _by_keys(table)
-            for begin in range(0, len(listed), AT_A_TIME):
-                columns = [
-                    list(column) for column in zip(*(key[1:] for key in listed[begin : begin + AT_A_TIME]), strict=True)
-                ]
-                for row in self.connection.execute(query, columns).fetchall():
-                    found[table, *map(str, row[:-1])] = int(row[-1])
+        for table, cursor in asked:
+            for row in cursor.fetchall():
+                found[table, *map(str, row[:-1])] = int(row[-1])
         return found
 
     def _oldest(self) -> int:
